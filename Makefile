@@ -1,0 +1,26 @@
+.DEFAULT_GOAL := help
+.PHONY: up down test check bench lock help install
+
+install:
+	@ops/install/install.sh
+
+up: install ## start Flotilla with the demo model on this machine
+	@.venv/bin/flotilla up
+
+down: install ## stop all of it
+	@.venv/bin/flotilla down
+
+test: check ## check, then run all tests
+	@.venv/bin/python -m pytest
+
+check: install ## check format, lint, types and structure; changes nothing
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
+
+bench: install ## measure the gateway beside its rivals, keep the table in ops/bench/RESULTS.md
+	@.venv/bin/python -m ops.bench --save
+
+lock: install ## renew the locked dependencies
+	@ops/install/lock.sh
+
+help: ## show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -1,0 +1,172 @@
+"""A Ray cluster of one node on this machine, started and stopped as a whole.
+
+It listens on loopback only, with token authentication on. `ray start --block` leads a session of its own;
+whatever Ray starts stays in that session, so stopping it can prove that nothing is left.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cluster.errors import PortInUse, RayFailed
+from cluster.processes import session_members, signal_all, wait_until_gone
+
+LOOPBACK = "127.0.0.1"
+#: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes as it is.
+NODE_ADDRESS = "127.0.0.2"
+START_DEADLINE_S = 120.0
+STOP_DEADLINE_S = 20.0
+POLL_S = 0.2
+#: Requests never pass through Ray's object store; this is its smallest sensible size.
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RayPorts:
+    """The fixed ports of a head node; the defaults are Ray's own."""
+
+    gcs: int = 6379
+    dashboard: int = 8265
+    agent: int = 52365
+
+    @classmethod
+    def starting_at(cls, first: int) -> "RayPorts":
+        """Three ports in a row, where Ray's own are taken."""
+        return cls(first, first + 1, first + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """Where the local cluster keeps its things, and what it offers."""
+
+    home: Path
+    slots: int
+    ports: RayPorts = RayPorts()
+
+    @classmethod
+    def started_in(cls, home: Path) -> "LocalRay | None":
+        """The cluster that was started with this home, as far as it was not stopped again."""
+        try:
+            known = json.loads(_record(home).read_text())
+        except (OSError, ValueError):
+            return None
+        return cls(home, known["slots"], RayPorts(**known["ports"]))
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to talk to this cluster, and what its own processes inherit."""
+        return {
+            "FLOTILLA_HOME": str(self.home),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.home / "ray_token"),
+            "RAY_ADDRESS": f"{NODE_ADDRESS}:{self.ports.gcs}",
+            "RAY_DASHBOARD_ADDRESS": f"http://{LOOPBACK}:{self.ports.dashboard}",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def is_running(self) -> bool:
+        """Whether the cluster that was started here answers."""
+        session = self._session()
+        return session is not None and bool(session_members(session)) and self._answers()
+
+    def start(self) -> None:
+        """Starts Ray and waits until it answers. Raises PortInUse, RayFailed."""
+        require_free_ports(asdict(self.ports))
+        log = self.home / "ray.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter's ray
+                self._command(),
+                env={**os.environ, **self.environment()},
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        _record(self.home).write_text(
+            json.dumps({"session": process.pid, "slots": self.slots, "ports": asdict(self.ports)})
+        )
+        end_s = time.monotonic() + START_DEADLINE_S
+        while not self._answers():
+            if process.poll() is not None or time.monotonic() > end_s:
+                self.stop()
+                raise RayFailed(f"Ray did not start; the end of {log}:\n{_tail(log)}")
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """Ends every process of the cluster. Raises RayFailed when one is left."""
+        session = self._session()
+        if session is None:
+            return
+        signal_all([pid for pid in session_members(session) if pid == session], signal.SIGTERM)
+        signal_all(wait_until_gone(session, STOP_DEADLINE_S), signal.SIGKILL)
+        left = wait_until_gone(session, STOP_DEADLINE_S)
+        if left:
+            raise RayFailed(f"these processes would not end: {left}")
+        _record(self.home).unlink(missing_ok=True)
+        shutil.rmtree(self.home / "ray", ignore_errors=True)
+
+    def _session(self) -> int | None:
+        try:
+            return int(json.loads(_record(self.home).read_text())["session"])
+        except (OSError, ValueError):
+            return None
+
+    def _command(self) -> list[str]:
+        ray = Path(sys.executable).with_name("ray")
+        return [
+            *(str(ray), "start", "--head", "--block", "--disable-usage-stats"),
+            *("--node-ip-address", NODE_ADDRESS, "--port", str(self.ports.gcs)),
+            *("--dashboard-host", LOOPBACK, "--dashboard-port", str(self.ports.dashboard)),
+            *("--dashboard-agent-listen-port", str(self.ports.agent)),
+            *("--temp-dir", str(self.home / "ray")),
+            *("--resources", json.dumps({"slot": self.slots})),
+            *("--object-store-memory", str(OBJECT_STORE_BYTES)),
+            *("--include-log-monitor", "false"),
+        ]
+
+    def _answers(self) -> bool:
+        url = f"http://{LOOPBACK}:{self.ports.dashboard}/api/gcs_healthz"
+        try:
+            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - loopback
+                return bool(reply.status == 200)
+        except urllib.error.HTTPError as refused:
+            return refused.code == 401  # it answers; who may ask is another question
+        except OSError:
+            return False
+
+
+def require_free_ports(ports: dict[str, int], host: str = LOOPBACK) -> None:
+    """Raises PortInUse naming every port that something else listens on."""
+    taken = [f"{port} ({name})" for name, port in ports.items() if not _is_free(host, port)]
+    if taken:
+        raise PortInUse(
+            f"in use by another program: port {', '.join(taken)}; "
+            "stop it (`ss -ltnp` shows who it is), or choose other ports"
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _record(home: Path) -> Path:
+    return home / "cluster.json"
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

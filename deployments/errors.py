@@ -1,0 +1,52 @@
+"""What can go wrong between a fleet file and a running fleet.
+
+DeploymentError
+├── FleetInvalid        the fleet file says something that cannot be; carries every problem found
+├── ServeError
+│   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
+│   └── ServeRefused       Serve answered, and said no
+└── StepFailed          an application did not come up; says whether the config before is back
+"""
+
+from collections.abc import Sequence
+
+from deployments.problem import Problem
+
+
+class DeploymentError(Exception):
+    """Its text is for the operator: what is wrong, and what to do where that is known."""
+
+
+class FleetInvalid(DeploymentError):
+    """The fleet file says something that cannot be."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class ServeError(DeploymentError):
+    """Serve's control API did not do what it was asked."""
+
+
+class ServeUnreachable(ServeError):
+    """Nobody answers on the dashboard's port, or not in time."""
+
+
+class ServeRefused(ServeError):
+    """Serve answered, and said no."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"Serve answered {status}: {text}")
+        self.status = status
+
+
+class StepFailed(DeploymentError):
+    """An application did not come up, or did not go, within its time."""
+
+    def __init__(self, application: str, cause: str, *, is_rolled_back: bool) -> None:
+        after = "; what ran before is back" if is_rolled_back else ""
+        super().__init__(f"{application}: {cause}{after}")
+        self.application = application
+        self.cause = cause
+        self.is_rolled_back = is_rolled_back

@@ -1,0 +1,52 @@
+"""The fleet: which models should run, in which shape, under which names, and where clients reach
+them.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from deployments.errors import FleetInvalid
+from deployments.model import Model, Name, Served, Strict
+from deployments.rules import problems
+from serving.replica.spec import Device
+
+#: Beyond loopback only when the operator says so: there is no TLS in front.
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+#: Two on a node: one can be replaced while the other serves.
+DEFAULT_GATEWAYS = 2
+#: Answers of minutes are normal, and clients wait 600 s by default: a drain waits as long.
+DEFAULT_GRACE_S = 600
+
+
+class Gateway(Strict):
+    """Where clients reach the fleet."""
+
+    host: str = Field(default=DEFAULT_HOST, pattern=r"^[0-9A-Za-z.:_-]+$", max_length=253)
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    replicas: int = Field(default=DEFAULT_GATEWAYS, ge=1, le=128)
+
+
+class Fleet(Strict):
+    """A fleet that could run: every rule holds, or making it raises FleetInvalid."""
+
+    #: What an accelerator is: a GPU, or a slot of a CPU-only node.
+    device: Device = "gpu"
+    #: How long a gateway or a replica that stops may finish what it has.
+    grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
+    gateway: Gateway = Gateway()
+    #: In the order of the listing of models.
+    models: Annotated[Mapping[Name, Model], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        found = problems(self.models, self.device)
+        if found:
+            raise FleetInvalid(found)
+        return self
+
+    def served(self) -> dict[str, Served]:
+        """The models with replicas of their own."""
+        return {name: model for name, model in self.models.items() if isinstance(model, Served)}

@@ -1,0 +1,17 @@
+"""The ingress application: the gateways in front and the Controller behind them."""
+
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from deployments.controller import Controller
+from serving.gateway.deployment import Gateway
+from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT
+
+
+def application(args: dict[str, Any]) -> Application:
+    """Builds the application from the `args` of a rendered Serve config: `host` and `port`."""
+    controller = serve.deployment(name=CONTROLLER_DEPLOYMENT)(Controller).bind()
+    gateway = serve.deployment(name=GATEWAY_DEPLOYMENT)(Gateway)
+    return gateway.bind(controller, host=args["host"], port=args["port"])

@@ -1,0 +1,142 @@
+"""One model of a fleet. It is one of three: served by replicas of its own (`source`), by the
+replicas of another model (`replicas_of`), or known but not servable (`unavailable`). Rules over
+several models are in `rules`.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from deployments.engine_keys import MAX_LOGPROBS, EngineName, EngineSetting
+
+#: The `created` of the retired API's own listing; a constant, so that a render is the same
+#: tomorrow.
+DEFAULT_CREATED_S = 1724347380
+#: Far above any real fleet; a typing error of three more digits stops here.
+MAX_REPLICAS = 1000
+
+_HUGGING_FACE_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+#: What a client may send as `model`.
+Name = Annotated[
+    str,
+    Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*([/:][A-Za-z0-9][A-Za-z0-9._-]*)*$"),
+]
+Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, no guessing of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Replicas(Strict):
+    """How many replicas a model may have; `min` are there without any load."""
+
+    min: int = Field(default=1, ge=0, le=MAX_REPLICAS)
+    max: int = Field(default=1, ge=1, le=MAX_REPLICAS)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self
+
+
+class Named(Strict):
+    """What every model has."""
+
+    aliases: tuple[Name, ...] = Field(default=(), strict=False)
+    #: Unix time in the listing of models.
+    created: int = Field(default=DEFAULT_CREATED_S, ge=0)
+
+
+class Served(Named):
+    """A model with replicas of its own."""
+
+    #: `./path` from the fleet file, `/path`, or a Hugging Face id; absolute once it is loaded.
+    source: str
+    max_model_len: Tokens
+    #: Accelerators of one stage; they are on one node.
+    tensor: int = Field(default=1, ge=1, le=64)
+    #: Stages.
+    pipeline: int = Field(default=1, ge=1, le=64)
+    #: `pack` puts the stages of a replica on as few nodes as it can, `spread` each on a node of its
+    #: own.
+    stage_placement: Literal["pack", "spread"] = "pack"
+    replicas: Replicas = Replicas()
+    engine: Mapping[EngineName, EngineSetting] = {}
+    fallback: Name | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, source: str, info: ValidationInfo) -> str:
+        if source.startswith("/"):
+            return posixpath.normpath(source)
+        if source.startswith(("./", "../")):
+            directory = (info.context or {}).get("directory", "")
+            return posixpath.normpath(posixpath.join(directory, source))
+        if not _HUGGING_FACE_ID.fullmatch(source):
+            raise ValueError("is neither a path (begin it with `./` or `/`) nor a Hugging Face id")
+        return source
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _written_once(cls, engine: Any) -> Any:
+        names = [str(name).replace("-", "_") for name in engine] if isinstance(engine, dict) else []
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"sets {', '.join(sorted(twice))} twice, with `-` and with `_`")
+        return engine
+
+    @field_validator("engine")
+    @classmethod
+    def _bounded_logprobs(cls, engine: Mapping[str, Any]) -> Mapping[str, Any]:
+        wanted = engine.get("max_logprobs", MAX_LOGPROBS)
+        if type(wanted) is not int or not (0 <= wanted <= MAX_LOGPROBS):
+            raise ValueError(f"max_logprobs is a number from 0 to {MAX_LOGPROBS}")
+        return engine
+
+
+class Shared(Named):
+    """A model that is served by another one's replicas, within a window of its own."""
+
+    replicas_of: Name
+    max_model_len: Tokens
+    fallback: Name | None = None
+
+
+class Unavailable(Named):
+    """A known model that nobody can serve: not listed; asking for it gets this text."""
+
+    unavailable: str = Field(min_length=1, max_length=400)
+
+
+def _kind(raw: Any) -> str | None:
+    if isinstance(raw, dict):
+        return next((key for key in ("replicas_of", "unavailable") if key in raw), "source")
+    # A model made in code, not read from a file.
+    kinds = {"Served": "source", "Shared": "replicas_of", "Unavailable": "unavailable"}
+    return kinds.get(type(raw).__name__)
+
+
+#: The tags are the keys that tell the three apart.
+Model = Annotated[
+    Annotated[Served, Tag("source")]
+    | Annotated[Shared, Tag("replicas_of")]
+    | Annotated[Unavailable, Tag("unavailable")],
+    Discriminator(_kind),
+]

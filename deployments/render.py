@@ -1,0 +1,158 @@
+"""A fleet becomes a plain Serve config. Pure: the same fleet gives the same config, byte for byte.
+
+Rules
+1. One application per replica, named `<model>.<n>`, and the ingress application with the gateways
+   and the Controller.
+2. What a replica is made of stands in its own application's `args` and bundles: a change restarts
+   that replica only.
+3. Names, aliases, fallbacks and windows of shared models stand in the gateways' `user_config`: a
+   change restarts nothing.
+4. Only what Serve's schema knows: it drops unknown keys without a word.
+"""
+
+from typing import Any
+
+from deployments.fleet import Fleet
+from deployments.model import Model, Served, Shared, Unavailable
+from serving.replica.spec import ReplicaSpec
+from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
+
+INGRESS_IMPORT_PATH = "deployments.ingress:application"
+REPLICA_IMPORT_PATH = "serving.replica.deployment:application"
+REPLICA_DEPLOYMENT = "Replica"
+
+#: A request ends within this, whatever happens; it is what OpenAI's clients wait for.
+DEADLINE_S = 600
+#: Two share a node's port, so that one serves while the other is replaced.
+GATEWAYS_PER_NODE = 2
+#: Reports of all replicas and gateways, a few a second from each, and the calls of operators.
+CONTROLLER_CALLS = 512
+#: What a stop takes besides the drain: the notice to gateways, the engine's end, Serve's own loop.
+STOP_MARGIN_S = 30
+#: Three misses are a death for Serve, so a period of a second finds one in three.
+REPLICA_HEALTH_PERIOD_S = 1
+INGRESS_HEALTH_PERIOD_S = 2
+HEALTH_TIMEOUT_S = 10
+#: Every Ray cluster gives this to its head node alone.
+HEAD_RESOURCE = "node:__internal_head__"
+
+
+def render(fleet: Fleet) -> dict[str, Any]:
+    """The body of Serve's `PUT /api/serve/applications/`."""
+    replicas = [
+        _replica(replica_spec(fleet, name, model, number), model)
+        for name, model in fleet.served().items()
+        for number in range(model.replicas.min)
+    ]
+    return {
+        # Gateways have sockets of their own; Serve's proxies are too slow for the path of a
+        # request.
+        "proxy_location": "Disabled",
+        # Serve's schema would listen on every interface.
+        "http_options": {"host": "127.0.0.1"},
+        "applications": [_ingress(fleet), *replicas],
+    }
+
+
+def _ingress(fleet: Fleet) -> dict[str, Any]:
+    gateway = {
+        "name": GATEWAY_DEPLOYMENT,
+        "num_replicas": fleet.gateway.replicas,
+        "max_replicas_per_node": GATEWAYS_PER_NODE,
+        "user_config": _user_config(fleet),
+        "graceful_shutdown_timeout_s": fleet.grace_s + STOP_MARGIN_S,
+        "health_check_period_s": INGRESS_HEALTH_PERIOD_S,
+        "health_check_timeout_s": HEALTH_TIMEOUT_S,
+        "ray_actor_options": {"num_cpus": 0},
+    }
+    controller = {
+        "name": CONTROLLER_DEPLOYMENT,
+        "num_replicas": 1,
+        "max_ongoing_requests": CONTROLLER_CALLS,
+        "health_check_period_s": INGRESS_HEALTH_PERIOD_S,
+        "health_check_timeout_s": HEALTH_TIMEOUT_S,
+        "ray_actor_options": {"num_cpus": 0, "resources": {HEAD_RESOURCE: 0.001}},
+    }
+    return {
+        "name": INGRESS_APPLICATION,
+        "route_prefix": None,
+        "import_path": INGRESS_IMPORT_PATH,
+        "args": {"host": fleet.gateway.host, "port": fleet.gateway.port},
+        "deployments": [gateway, controller],
+    }
+
+
+def _user_config(fleet: Fleet) -> dict[str, Any]:
+    models = [_public(name, model) for name, model in fleet.models.items()]
+    return {"models": models, "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s}}
+
+
+def _public(name: str, model: Model) -> dict[str, Any]:
+    """What a gateway knows of a model."""
+    known: dict[str, Any] = {
+        "name": name,
+        "replica_set": name,
+        "aliases": list(model.aliases),
+        "window_tokens": 0,
+        "fallback": None,
+        "created": model.created,
+        "unavailable": None,
+    }
+    match model:
+        case Served():
+            served = {"window_tokens": model.max_model_len, "fallback": model.fallback}
+            return {**known, **served}
+        case Shared():
+            shared = {"window_tokens": model.max_model_len, "fallback": model.fallback}
+            return {**known, **shared, "replica_set": model.replicas_of}
+        case Unavailable():
+            return {**known, "unavailable": model.unavailable}
+
+
+def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> ReplicaSpec:
+    """What replica `number` of a model is made of."""
+    return ReplicaSpec(
+        application=f"{name}.{number}",
+        replica_set=name,
+        served_name=name,
+        source=model.source,
+        window_tokens=model.max_model_len,
+        tensor=model.tensor,
+        pipeline=model.pipeline,
+        device=fleet.device,
+        engine=tuple(model.engine.items()),
+        grace_s=fleet.grace_s,
+    )
+
+
+def _replica(spec: ReplicaSpec, model: Served) -> dict[str, Any]:
+    return {
+        "name": spec.application,
+        "route_prefix": None,
+        "import_path": REPLICA_IMPORT_PATH,
+        "args": spec.to_args(),
+        "deployments": [_replica_deployment(spec, model)],
+    }
+
+
+def _replica_deployment(spec: ReplicaSpec, model: Served) -> dict[str, Any]:
+    stage = spec.stage_resources()
+    return {
+        "name": REPLICA_DEPLOYMENT,
+        "num_replicas": 1,
+        "placement_group_bundles": [stage] * spec.pipeline,
+        "placement_group_strategy": "STRICT_SPREAD"
+        if model.stage_placement == "spread"
+        else "PACK",
+        # The leader is in the first bundle and takes all of it.
+        "ray_actor_options": {"num_cpus": 0, **_actor_resources(stage)},
+        "health_check_period_s": REPLICA_HEALTH_PERIOD_S,
+        "health_check_timeout_s": HEALTH_TIMEOUT_S,
+        "graceful_shutdown_timeout_s": spec.grace_s + STOP_MARGIN_S,
+    }
+
+
+def _actor_resources(stage: dict[str, float]) -> dict[str, Any]:
+    """Ray takes GPUs by a name of their own, and everything else as a resource."""
+    gpus = stage.get("GPU")
+    return {"resources": stage} if gpus is None else {"num_gpus": gpus}

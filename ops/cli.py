@@ -1,0 +1,47 @@
+"""The `flotilla` command. Exit status: 0 done, 1 failed, 2 the input is wrong.
+
+Command modules import what is heavy only when they run, so that `flotilla --help` is quick.
+"""
+
+import click
+
+from cluster.errors import ClusterError
+from deployments.errors import DeploymentError, FleetInvalid
+from ops.commands.deploy import deploy
+from ops.commands.keys import keys
+from ops.commands.render import render
+from ops.commands.status import status
+from ops.commands.up import down, up
+from ops.errors import OpsError
+from ops.local_cluster import adopt_local_cluster
+
+COMMANDS: tuple[click.Command, ...] = (up, down, render, deploy, status, keys)
+
+
+class _Root(click.Group):
+    """Turns our errors into a line on stderr and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except FleetInvalid as error:
+            # Each line begins with its file and line, as compilers and editors know it.
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+        except (ClusterError, DeploymentError, OpsError) as error:
+            click.echo(f"flotilla: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flotilla")
+def main() -> None:
+    """One OpenAI-compatible endpoint for a catalogue of models on your own cluster."""
+    adopt_local_cluster()
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+
+if __name__ == "__main__":
+    main()

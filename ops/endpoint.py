@@ -1,0 +1,72 @@
+"""The proof that a fleet serves: a real completion through the gateway, asked for until it comes or time is up."""
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+
+from ops.errors import NoCompletion
+
+QUESTION = "How do I create an API key?"
+POLL_S = 0.3
+CALL_DEADLINE_S = 60.0
+#: Replicas are ready by now; what is missing is the next snapshot at the gateways.
+PROOF_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how to reach a fleet, and what it answered when it was asked."""
+
+    base_url: str
+    key: str
+    model: str
+    said: str
+
+
+async def prove(base_url: str, key: str, model: str) -> Endpoint:
+    """Asks `model` a question through the gateway. Raises NoCompletion."""
+    deadline_s = asyncio.get_running_loop().time() + PROOF_DEADLINE_S
+    timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                return Endpoint(base_url, key, model, await _ask(session, base_url, key, model))
+            except NoCompletion:
+                if asyncio.get_running_loop().time() > deadline_s:
+                    raise
+            await asyncio.sleep(POLL_S)
+
+
+async def is_key_known(base_url: str, key: str) -> bool:
+    """Whether the gateway takes the key; False also when no gateway answers."""
+    headers = {"Authorization": f"Bearer {key}"}
+    timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{base_url}/models", headers=headers) as reply,
+        ):
+            return reply.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _ask(session: aiohttp.ClientSession, base_url: str, key: str, model: str) -> str:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": QUESTION}],
+        "temperature": 0,
+        "max_tokens": 64,
+    }
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        async with session.post(
+            f"{base_url}/chat/completions", json=body, headers=headers
+        ) as reply:
+            answer = await reply.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise NoCompletion(base_url, str(error) or type(error).__name__) from error
+    if reply.status != 200:
+        raise NoCompletion(base_url, answer["error"]["message"])
+    return str(answer["choices"][0]["message"]["content"])

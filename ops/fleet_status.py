@@ -1,0 +1,115 @@
+"""What `flotilla status` shows, as one JSON value and as tables. Serve knows which applications
+there are and why one does not run; the Controller knows what replicas and gateways say of
+themselves.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from deployments.apply import trimmed
+from deployments.serve_control import Application
+from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
+
+
+def fleet_status(
+    applications: Mapping[str, Application], controller: Mapping[str, Any] | str
+) -> dict[str, Any]:
+    """Models, replicas and gateways; `controller` is its status, or why there is none."""
+    known = {} if isinstance(controller, str) else controller
+    reports = {report["application"]: report for report in known.get("replicas", ())}
+    return {
+        "models": _models(applications, reports),
+        "replicas": [
+            _replica(application, reports.get(name))
+            for name, application in applications.items()
+            if name != INGRESS_APPLICATION
+        ],
+        "gateways": [_gateway(report) for report in known.get("gateways", ())],
+        "keys": known.get("keys"),
+        "notes": list(_notes(applications, controller)),
+    }
+
+
+def tables(view: Mapping[str, Any]) -> list[Table]:
+    """The view for a terminal."""
+    models = _table("models", "model", "window", "replicas of", "ready", "fallback", "aliases")
+    for model in view["models"]:
+        ready = model["unavailable"] or str(model["ready_replicas"])
+        window, fallback = str(model["window_tokens"] or ""), model["fallback"] or ""
+        aliases = " ".join(model["aliases"])
+        models.add_row(model["name"], window, model["replica_set"], ready, fallback, aliases)
+    replicas = _table(
+        "replicas", "replica", "state", "stages", "running", "waiting", "kv", "token/s"
+    )
+    for replica in view["replicas"]:
+        load = replica["load"]
+        replicas.add_row(
+            replica["application"], replica["state"], " ".join(replica["stages"]), *_load(load)
+        )
+    gateways = _table("gateways", "gateway", "node", "address", "in flight")
+    for gateway in view["gateways"]:
+        gateways.add_row(
+            gateway["gateway_id"], gateway["node"], gateway["address"], str(gateway["in_flight"])
+        )
+    return [models, replicas, gateways]
+
+
+def _models(
+    applications: Mapping[str, Application], reports: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    ingress = applications.get(INGRESS_APPLICATION)
+    deployments = (ingress.config or {}).get("deployments", ()) if ingress else ()
+    config: Mapping[str, Any] = next(
+        (each for each in deployments if each["name"] == GATEWAY_DEPLOYMENT), {}
+    )
+    ready = [each["replica_set"] for each in reports.values() if each["phase"] == "ready"]
+    return [
+        {**model, "ready_replicas": ready.count(model["replica_set"])}
+        for model in config.get("user_config", {}).get("models", ())
+    ]
+
+
+def _replica(application: Application, report: Mapping[str, Any] | None) -> dict[str, Any]:
+    running = application.status == "RUNNING"
+    state = str(report["phase"]) if report and running else application.status.value.lower()
+    return {
+        "application": application.name,
+        "state": state,
+        "stages": list(report["stages"]) if report else [],
+        "address": report["address"] if report else "",
+        "pid": report["pid"] if report else 0,
+        "load": dict(report["load"]) if report else None,
+    }
+
+
+def _gateway(report: Mapping[str, Any]) -> dict[str, Any]:
+    in_flight = sum(count for _, count in report["in_flight"])
+    kept = {key: report[key] for key in ("gateway_id", "node", "pid", "address")}
+    return {**kept, "in_flight": in_flight}
+
+
+def _notes(
+    applications: Mapping[str, Application], controller: Mapping[str, Any] | str
+) -> Iterator[str]:
+    if isinstance(controller, str):
+        yield controller
+    for application in applications.values():
+        cause = trimmed(application.cause())
+        if application.status != "RUNNING" and cause:
+            yield f"{application.name}: {cause}"
+
+
+def _load(load: Mapping[str, Any] | None) -> list[str]:
+    if load is None:
+        return ["", "", "", ""]
+    share, speed = f"{load['kv_use']:.0%}", f"{load['tokens_per_s']:.0f}"
+    return [str(load["running"]), str(load["waiting"]), share, speed]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

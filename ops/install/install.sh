@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Makes .venv with the locked dependencies for this machine: vLLM for NVIDIA GPUs where there is one, for CPUs elsewhere.
+# A second run with an unchanged lock does nothing. Installs nothing outside .venv.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+python=${PYTHON:-python3}
+uv_version=0.13.9
+torch_index=https://download.pytorch.org/whl/cpu
+
+fail() { echo "flotilla: $1" >&2; exit 1; }
+
+command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 to 3.14, or set PYTHON"
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+  || fail "$("$python" --version) is too old or too new: install Python 3.11 to 3.14, or set PYTHON"
+"$python" -c 'import venv, ensurepip' 2>/dev/null \
+  || fail "this Python cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"
+[ "$(uname -s)" = Linux ] || fail "vLLM runs on Linux only"
+
+variant=cpu
+if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then variant=gpu; fi
+lock=ops/locks/$variant.txt
+stamp=.venv/.installed
+wanted=$(cat "$lock" pyproject.toml | sha256sum)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+
+echo "installing for $variant into .venv" >&2
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
+uv=(.venv/bin/python -m uv pip install --quiet --no-deps --python .venv/bin/python)
+# uv does not read pip's setting for wheels kept on disk.
+export UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}
+if [ "$variant" = cpu ]; then
+  # PyPI has no CPU builds of torch: they come from wheels on disk or from PyTorch's own index.
+  torch=$(grep '^torch==' "$lock" | cut -d' ' -f1)
+  "${uv[@]}" "$torch" 2>/dev/null || "${uv[@]}" --index-url "$torch_index" "$torch" \
+    || fail "torch's CPU build ($torch) was found neither in PIP_FIND_LINKS nor at $torch_index"
+fi
+"${uv[@]}" -r "$lock"
+"${uv[@]}" --editable .
+echo "$wanted" > "$stamp"

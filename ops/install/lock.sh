@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Renews ops/locks/*.txt from pyproject.toml, for CPU and for GPU machines.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}
+lock() {
+  .venv/bin/python -m uv pip compile --quiet --upgrade --no-header --python-version 3.11 pyproject.toml --group dev "$@"
+}
+# torchvision, torchaudio and torchcodec come as CUDA builds from PyPI and break transformers beside a CPU torch.
+lock --extra cpu --overrides ops/locks/cpu-overrides.txt --output-file ops/locks/cpu.txt
+lock --extra gpu --output-file ops/locks/gpu.txt

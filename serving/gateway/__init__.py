@@ -1,0 +1,1 @@
+"""The HTTP edge: authenticate -> check -> fit context -> route -> forward -> meter."""

@@ -1,0 +1,64 @@
+"""What the head of a request alone decides: route, key, method, type, length. In that order nothing
+is given away.
+
+Without a good key the answer is 401 whatever the path looks like; only the two status words are
+free.
+"""
+
+from serving.bounds import BODY_BYTES
+from serving.errors import ApiError, Refusal
+from serving.gateway.auth import Authenticator
+from serving.gateway.parser import Head, body_too_large
+from serving.gateway.route import Route, find
+
+_JSON = b"application/json"
+
+
+def check_head(head: Head, auth: Authenticator) -> ApiError | None:
+    """The refusal, or None with the route's kind and the key noted in the head."""
+    route = find(head.target)
+    if route is None or route.needs_key:
+        key = auth.check(head)
+        if isinstance(key, ApiError):
+            return key
+        head.key = key
+    if route is None:
+        return ApiError(Refusal.UNKNOWN_URL, "There is nothing at this URL.")
+    head.kind = route.kind
+    return _check_method(head, route) or _check_length(head)
+
+
+def _check_method(head: Head, route: Route) -> ApiError | None:
+    if head.method != route.method:
+        allow = route.method.decode()
+        message = f"This URL takes {allow} only."
+        return ApiError(Refusal.METHOD_NOT_SUPPORTED, message, allow=allow)
+    if route.method == b"POST":
+        return _check_type(head.headers)
+    return None
+
+
+def _check_type(headers: dict[bytes, bytes]) -> ApiError | None:
+    given = headers.get(b"content-type", b"")
+    if given != _JSON and not _is_json(given):
+        message = "Send the body as 'Content-Type: application/json' in UTF-8."
+        return ApiError(Refusal.UNSUPPORTED_CONTENT_TYPE, message)
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        message = "Send the body as it is: no content encoding is taken."
+        return ApiError(Refusal.UNSUPPORTED_CONTENT_TYPE, message)
+    return None
+
+
+def _is_json(value: bytes) -> bool:
+    media, _, rest = value.partition(b";")
+    if media.strip().lower() != _JSON:
+        return False
+    parameters = (part.strip().lower().replace(b'"', b"") for part in rest.split(b";"))
+    return all(part in (b"", b"charset=utf-8", b"charset=utf8") for part in parameters)
+
+
+def _check_length(head: Head) -> ApiError | None:
+    length = head.headers.get(b"content-length")
+    if length is not None and int(length) > BODY_BYTES:
+        return body_too_large()
+    return None

@@ -1,0 +1,102 @@
+"""One try of one request at one replica: takes the reply apart as it arrives.
+
+`done` ends with the try: a result when the reply is complete, NotTaken or DiedWithIt when another
+replica may be asked, an ApiError when nobody else would do better.
+"""
+
+import asyncio
+
+from serving import bounds
+from serving.gateway.pool import UpstreamConnection
+from serving.gateway.refusal import DiedWithIt, NotTaken, translate, upstream
+
+REPLICA_HEADER = b"x-flotilla-replica"
+
+
+class Stale(Exception):
+    """A kept connection had been closed by the replica: nothing was sent, nobody is to blame."""
+
+
+class Attempt:
+    """A whole reply, read to its end."""
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_expected",
+        "_param",
+        "_size",
+        "done",
+        "is_over",
+        "status",
+    )
+
+    def __init__(self, expected: bytes | None, param: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._expected = expected
+        self._param = param
+        self._connection: UpstreamConnection | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self.status = 0
+        #: The connection has no more to say and is back in its pool, or lost.
+        self.is_over = False
+        self.done: asyncio.Future[bytes] = loop.create_future()
+
+    def send(self, connection: UpstreamConnection, request: bytes) -> None:
+        self._connection = connection
+        connection.send(request, self)
+
+    # What the connection calls
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        self.status = status
+        found = headers.get(REPLICA_HEADER)
+        if self._expected is not None and found != self._expected:
+            self._fail(NotTaken(upstream("The address belongs to another replica by now.")))
+
+    def on_data(self, data: bytes) -> None:
+        self._body.append(data)
+        self._size += len(data)
+        limit = bounds.REPLY_BYTES if self.status == 200 else bounds.REFUSAL_BYTES
+        if self._size > limit:
+            self._fail(DiedWithIt(upstream("The replica's answer had no end.")))
+
+    def on_end(self) -> None:
+        self.is_over = True
+        body = b"".join(self._body)
+        if self.status == 200:
+            self._succeed(body)
+        else:
+            self._fail(translate(self.status, body, self._param))
+
+    def on_lost(self) -> None:
+        self.is_over = True
+        connection = self._connection
+        if self.status == 0 and connection is not None and connection.is_reused:
+            self._fail(Stale())
+        else:
+            self._fail(DiedWithIt(upstream()))
+
+    def _succeed(self, body: bytes = b"") -> None:
+        if not self.done.done():
+            self.done.set_result(body)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    # What the job calls
+    def release(self) -> None:
+        """Ends the try; a replica still at work sees its client leave."""
+        if not self.is_over and self._connection is not None:
+            self._connection.close()
+
+    def pause(self) -> None:
+        if not self.is_over and self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if not self.is_over and self._connection is not None:
+            self._connection.resume()
+
+    def sweep(self, now_s: float) -> None:
+        """A whole reply shows no progress to judge; the request's deadline does it."""

@@ -1,0 +1,63 @@
+"""What the fleet says about public models, parsed once from `user_config`.
+
+Unknown keys are refused: a fleet newer than this gateway must not lose half of its meaning.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One public model; several may share one replica set, each with its own window."""
+
+    name: str
+    replica_set: str
+    window_tokens: int
+    created: int
+    aliases: tuple[str, ...] = ()
+    #: The model that answers what this one's window cannot hold.
+    fallback: str | None = None
+    #: Why nobody can serve it; then it does not exist for clients.
+    unavailable: str | None = None
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    deadline_s: float = 600.0
+    #: How long a gateway that stops lets its streams run.
+    grace_s: float = 30.0
+
+
+class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    models: tuple[Model, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The models by every name that a request may use, and the bytes of `GET /v1/models`."""
+
+    by_name: Mapping[str, Model] = field(default_factory=dict)
+    listing: bytes = b'{"data":[],"object":"list"}'
+    cards: Mapping[str, bytes] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+def parse(user_config: Mapping[str, Any]) -> Catalogue:
+    config = msgspec.convert(user_config, _UserConfig)
+    by_name: dict[str, Model] = {}
+    for model in config.models:
+        for name in (model.name, *model.aliases):
+            if by_name.setdefault(name, model) is not model:
+                raise ValueError(f"two models are called {name!r}")
+    offered = [model for model in config.models if model.unavailable is None]
+    cards = {model.name: _card(model) for model in offered}
+    data = b",".join(cards.values())
+    return Catalogue(by_name, b'{"data":[' + data + b'],"object":"list"}', cards, config.limits)
+
+
+def _card(model: Model) -> bytes:
+    card = {"id": model.name, "object": "model", "created": model.created, "owned_by": "lambda"}
+    return msgspec.json.encode(card)

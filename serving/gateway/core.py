@@ -1,0 +1,185 @@
+"""What a gateway knows and does, put together: catalogue, keys, replicas, jobs. Without Ray and
+without sockets.
+
+Configuration and snapshots are values that are taken over whole.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from serving.bounds import Deadlines
+from serving.errors import ApiError, Refusal, quote
+from serving.gateway import admit
+from serving.gateway.auth import Authenticator
+from serving.gateway.config import Catalogue, Model, parse
+from serving.gateway.count import Counter
+from serving.gateway.exchange import Exchange
+from serving.gateway.fit import Fitter
+from serving.gateway.job import Job
+from serving.gateway.parser import Head
+from serving.gateway.refusal import overloaded, shutting_down
+from serving.gateway.route import Kind, model_name
+from serving.gateway.upstream import Upstream
+from serving.protocol import check_chat, check_completion
+from serving.routing.retry import Budget
+from serving.routing.route import route
+from serving.routing.table import Slot, Table
+from serving.snapshot import ReplicaReport, Snapshot
+from serving.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+
+class GatewayCore:
+    def __init__(
+        self,
+        spool: Spool,
+        deadlines: Deadlines | None = None,
+        *,
+        dice: random.Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        demands_replica_header: bool = True,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.spool = spool
+        self.deadlines = deadlines or Deadlines()
+        self.deadline_s = self.deadlines.request_s
+        self.wall_clock = wall_clock
+        self.budget = Budget()
+        self.auth = Authenticator()
+        self.catalogue = Catalogue()
+        self.fitter = Fitter({}, self._report_of, Counter(self).count)
+        self.is_draining = False
+        #: The version of the snapshot in force; -1 before the first.
+        self.version = -1
+        self._dice = dice or random.SystemRandom()
+        self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
+        self._demands_replica_header = demands_replica_header
+        self._token = ""
+        self._table = Table()
+        self._upstreams: dict[str, Upstream] = {}
+
+    # What is in force
+    def apply_user_config(self, user_config: Mapping[str, Any]) -> None:
+        """Raises msgspec.ValidationError or ValueError and changes nothing when the value is
+        wrong.
+        """
+        self.catalogue = parse(user_config)
+        self.deadline_s = min(self.catalogue.limits.deadline_s, self.deadlines.request_s)
+        self.fitter = Fitter(self.catalogue.by_name, self._report_of, Counter(self).count)
+
+    def apply_snapshot(self, snapshot: Snapshot) -> None:
+        self.version = snapshot.version
+        self._token = snapshot.internal_token
+        self.auth.apply(snapshot.keys)
+        self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+
+    def _forget(self, slot: Slot) -> None:
+        upstream = self._upstreams.pop(slot.replica_id, None)
+        if upstream is not None:
+            upstream.pool.close()
+
+    @property
+    def grace_s(self) -> float:
+        return self.catalogue.limits.grace_s
+
+    def in_flight(self) -> tuple[tuple[str, int], ...]:
+        return self._table.in_flight()
+
+    # What a connection asks
+    def check_head(self, head: Head) -> ApiError | None:
+        return admit.check_head(head, self.auth)
+
+    def new_id(self) -> str:
+        return f"{self._ids.getrandbits(128):032x}"
+
+    def serve(self, exchange: Exchange) -> None:
+        try:
+            self._serve(exchange)
+        except ApiError as error:
+            exchange.fail(error)
+        except Exception:  # noqa: BLE001 - the boundary of a request
+            _log.exception("request %s", exchange.id)
+            exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
+
+    def _serve(self, exchange: Exchange) -> None:
+        kind = exchange.head.kind
+        if kind is Kind.CHAT or kind is Kind.COMPLETION:
+            self._generate(exchange, kind)
+        elif kind is Kind.MODELS:
+            exchange.reply(self.catalogue.listing)
+        elif kind is Kind.MODEL:
+            exchange.reply(self._card(exchange.head.target))
+        elif kind is Kind.READY and (self.is_draining or self.version < 0):
+            exchange.reply(b'{"status":"unavailable"}', status=503)
+        else:
+            exchange.reply(b'{"status":"ok"}')
+
+    def _card(self, target: bytes) -> bytes:
+        name = model_name(target) or ""
+        model = self.model(name)
+        return self.catalogue.cards[model.name]
+
+    def model(self, name: str) -> Model:
+        model = self.catalogue.by_name.get(name)
+        if model is None:
+            message = f"The model '{quote(name)}' does not exist."
+            raise ApiError(Refusal.MODEL_NOT_FOUND, message, param="model")
+        if model.unavailable is not None:
+            raise ApiError(Refusal.MODEL_NOT_FOUND, model.unavailable, param="model")
+        return model
+
+    def _generate(self, exchange: Exchange, kind: Kind) -> None:
+        check = check_chat if kind is Kind.CHAT else check_completion
+        checked = check(exchange.body)
+        model = self.model(checked.model)
+        if self.is_draining:
+            raise shutting_down()
+        if self.spool.is_full:
+            raise overloaded("The usage log cannot be written.")
+        self.budget.in_flight += 1
+        exchange.job = Job(self, exchange, checked, model)
+
+    # What a job asks
+    def job_ended(self, was_retrying: bool) -> None:
+        self.budget.in_flight -= 1
+        self.budget.retrying -= was_retrying
+
+    def route(self, replica_set: str, tried: Collection[str]) -> Slot | None:
+        slots = self._table.of(replica_set)
+        return route(slots, tried, self.loop.time(), self._dice.randrange)
+
+    def expected_id(self, slot: Slot) -> bytes | None:
+        return slot.replica_id.encode() if self._demands_replica_header else None
+
+    def upstream(self, slot: Slot) -> Upstream:
+        """The connections to a replica, made anew when its address or the token has changed."""
+        known = self._upstreams.get(slot.replica_id)
+        if known is not None:
+            if known.address == slot.report.address and known.token == self._token:
+                return known
+            known.pool.close()
+        fresh = Upstream(slot, self._token, self.deadlines)
+        if slot.is_listed:
+            self._upstreams[slot.replica_id] = fresh
+        return fresh
+
+    def _report_of(self, replica_set: str) -> ReplicaReport | None:
+        """Any replica's word about what all of the set share: window and tokenizer."""
+        slots = self._table.of(replica_set)
+        return slots[0].report if slots else None
+
+    # What the server calls
+    def sweep(self) -> None:
+        since_s = time.monotonic() - self.deadlines.upstream_idle_s
+        for upstream in self._upstreams.values():
+            upstream.pool.close_older_than(since_s)
+
+    async def close(self) -> None:
+        for upstream in self._upstreams.values():
+            upstream.pool.close()
+        await self.spool.close()

@@ -1,0 +1,105 @@
+"""The gateway as a Serve deployment: Serve places it, checks its health, stops it. Requests never
+pass through Serve.
+
+A replica of this deployment owns a listening socket that the other gateway of its node shares. It
+asks the Controller for news a few times a second and goes on with the last it has when nobody
+answers.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+import ray
+
+from serving.gateway.core import GatewayCore
+from serving.gateway.server import Server, listen
+from serving.keystore import home
+from serving.snapshot import GatewayReport, Snapshot
+from serving.spool import Spool
+
+POLL_S = 0.25
+#: A Controller that has not answered by then is busy or gone; the next try is as good.
+POLL_DEADLINE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Exchange(Protocol):
+    def remote(self, report: GatewayReport, known_version: int) -> Awaitable[Snapshot | None]: ...
+
+
+class Controller(Protocol):
+    """A handle to the Controller."""
+
+    exchange: _Exchange
+
+
+class Gateway:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, controller: Controller, host: str, port: int
+    ) -> None:
+        self._controller = controller
+        self._id = f"gateway.{secrets.token_hex(4)}"
+        self._node = ray.get_runtime_context().get_node_id()
+        self._address = f"{host}:{port}"
+        self._core = GatewayCore(Spool(home() / "spool", self._id))
+        self._server = Server(self._core)
+        await self._server.start(_listen(host, port))
+        self._poller = asyncio.get_running_loop().create_task(self._poll())
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Models, aliases, limits: taken over for the next request, nothing restarts."""
+        self._core.apply_user_config(user_config)
+
+    async def check_health(self) -> None:
+        if not self._server.is_serving:
+            raise RuntimeError("the gateway no longer listens")
+        if self._poller.done():
+            raise RuntimeError("the gateway no longer asks the Controller for news")
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await self._exchange()
+            except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
+                _log.warning("no news from the Controller: %s", type(error).__name__)
+            await asyncio.sleep(POLL_S)
+
+    async def _exchange(self) -> None:
+        report = GatewayReport(
+            gateway_id=self._id,
+            node=self._node,
+            pid=os.getpid(),
+            address=self._address,
+            in_flight=self._core.in_flight(),
+        )
+        async with asyncio.timeout(POLL_DEADLINE_S):
+            snapshot = await self._controller.exchange.remote(report, self._core.version)
+        if snapshot is not None:
+            self._core.apply_snapshot(snapshot)
+
+    def __del__(self) -> Awaitable[None] | None:
+        """Serve awaits this once before it ends the process; Python's own call finds nothing to
+        do.
+        """
+        server: Server | None = self.__dict__.pop("_server", None)
+        return None if server is None else self._leave(server)
+
+    async def _leave(self, server: Server) -> None:
+        await server.drain(self._core.grace_s)
+        self._poller.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise RuntimeError(f"port {port} on {host} is taken by another program") from None

@@ -1,0 +1,155 @@
+"""One request of a client connection and the way to answer it.
+
+An answer is one `reply`, or `start`, any number of `write` and one `finish` or `cut`. After the
+client has left all of them do nothing, so that whoever answers need not look.
+"""
+
+import http
+import re
+from typing import Protocol
+
+from serving.errors import ApiError, to_http
+from serving.gateway.parser import Head, Message
+
+_OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
+_STATUS = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in http.HTTPStatus
+}
+_COMMON = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_TYPE = b"content-type: application/json\r\n"
+_JSON = _STATUS[200] + _TYPE + _COMMON
+_STREAM = _STATUS[200] + b"content-type: text/event-stream; charset=utf-8\r\n" + _COMMON
+_CLOSE = b"connection: close\r\n"
+_KEEP = b"connection: keep-alive\r\n"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Wire(Protocol):
+    """What an exchange needs of its connection."""
+
+    def write(self, data: bytes) -> None: ...
+    def finished(self, keep_alive: bool) -> None: ...
+    def new_id(self) -> str: ...
+
+
+class Job(Protocol):
+    """The work behind an exchange, told what happens on the client's side."""
+
+    def client_left(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def sweep(self, now_s: float) -> None: ...
+    def stop(self, reason: ApiError) -> None: ...
+
+
+class Exchange:
+    __slots__ = ("_is_chunked", "_wire", "body", "head", "id", "is_started", "job", "refused")
+
+    def __init__(self, wire: Wire, message: Message) -> None:
+        self._wire: Wire | None = wire
+        self.head: Head = message.head
+        self.body = message.body
+        self.refused = message.refused
+        #: Ours: the engine, the ledger and retries know the request by it.
+        self.id = wire.new_id()
+        self.job: Job | None = None
+        self.is_started = False
+        self._is_chunked = False
+
+    @property
+    def key_id(self) -> str:
+        return "" if self.head.key is None else self.head.key.id
+
+    @property
+    def is_gone(self) -> bool:
+        return self._wire is None
+
+    def _shown_id(self) -> bytes:
+        """The caller's id if it is harmless, otherwise ours; for correlation only."""
+        given = self.head.headers.get(b"x-request-id")
+        if given is None or not _OWN_ID.fullmatch(given):
+            return self.id.encode()
+        return given
+
+    def _connection(self) -> bytes:
+        if not self.head.keep_alive:
+            return _CLOSE
+        return _KEEP if self.head.is_http_10 else b""
+
+    # A whole answer
+    def reply(self, body: bytes, extra: bytes = b"", status: int = 200) -> None:
+        """JSON; `extra` is whole header lines."""
+        self._send(_JSON if status == 200 else _STATUS[status] + _TYPE + _COMMON, extra, body)
+
+    def fail(self, error: ApiError) -> None:
+        status, headers, body = to_http(error)
+        if error.row.closes:
+            self.head.keep_alive = False
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        self._send(_STATUS[status] + _COMMON, lines, body)
+
+    def _send(self, start: bytes, extra: bytes, body: bytes) -> None:
+        wire = self._wire
+        if wire is None:
+            return
+        self.is_started = True
+        shown = b"" if self.head.method == b"HEAD" else body
+        wire.write(
+            b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
+            % (start, extra, self._connection(), self._shown_id(), len(body), shown)
+        )
+        self._end(wire)
+
+    # A stream
+    def start(self, first: bytes, extra: bytes = b"") -> None:
+        """The status line with the first bytes of the stream, if any, in one write."""
+        wire = self._wire
+        if wire is None:
+            return
+        self.is_started = True
+        self._is_chunked = not self.head.is_http_10
+        if not self._is_chunked:
+            self.head.keep_alive = False
+        coding = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
+        head = b"%b%b%b%bx-request-id: %b\r\n\r\n" % (
+            _STREAM,
+            extra,
+            coding,
+            self._connection(),
+            self._shown_id(),
+        )
+        wire.write(head + self._framed(first) if first else head)
+
+    def write(self, data: bytes) -> None:
+        wire = self._wire
+        if wire is not None and data:
+            wire.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+
+    def finish(self, data: bytes = b"") -> None:
+        """The last bytes and the end of the stream."""
+        wire = self._wire
+        if wire is None:
+            return
+        last = self._framed(data) if data else b""
+        wire.write(last + b"0\r\n\r\n" if self._is_chunked else last)
+        self._end(wire)
+
+    def cut(self, event: bytes) -> None:
+        """The stream failed: one error event, then close."""
+        self.head.keep_alive = False
+        self.finish(event)
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
+
+    def _end(self, wire: Wire) -> None:
+        self._wire = None
+        self.job = None
+        wire.finished(self.head.keep_alive)
+
+    def client_left(self) -> None:
+        self._wire = None
+        if self.job is not None:
+            self.job.client_left()

@@ -1,0 +1,287 @@
+"""Drives one accepted request to its end: fit, route, try, retry, answer, record.
+
+Rules
+- One deadline over everything. Before the client has a byte a failed try may go to another replica;
+  after that never.
+- Exactly one usage record, made before the last byte that says the answer is complete.
+- Whoever wants the job to end (client, deadline, drain) cancels its task with a reason; the try's
+  connection is closed on every way out, which is how an engine learns that nobody listens.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from serving import bounds, errors
+from serving.errors import ApiError, Refusal
+from serving.gateway import shape
+from serving.gateway.attempt import Attempt, Stale
+from serving.gateway.config import Model
+from serving.gateway.exchange import Exchange
+from serving.gateway.pool import Saturated, UpstreamConnection
+from serving.gateway.refusal import DiedWithIt, NotTaken, overloaded, unavailable, upstream
+from serving.gateway.sse import EventFilter, Tokens
+from serving.gateway.stream import Passage, StreamAttempt
+from serving.gateway.upstream import Path, Upstream
+from serving.protocol import Checked
+from serving.routing.retry import Attempts
+from serving.routing.table import Slot
+from serving.usage import Outcome, UsageRecord
+
+if TYPE_CHECKING:
+    from serving.gateway.core import GatewayCore
+
+_NO_TOKENS = Tokens()
+_log = logging.getLogger(__name__)
+
+
+class Job:
+    __slots__ = (
+        "_asked",
+        "_attempt",
+        "_attempts",
+        "_checked",
+        "_core",
+        "_deadline_s",
+        "_events",
+        "_exchange",
+        "_is_recorded",
+        "_is_retrying",
+        "_max_tokens",
+        "_model",
+        "_reason",
+        "_replica_id",
+        "_started_s",
+        "_started_wall_s",
+        "_task",
+        "_tokens",
+    )
+
+    def __init__(
+        self, core: "GatewayCore", exchange: Exchange, checked: Checked, asked: Model
+    ) -> None:
+        self._core = core
+        self._exchange = exchange
+        self._checked = checked
+        self._asked = asked
+        #: The model that answers; another than the one asked for after a fallback.
+        self._model = asked
+        #: What the engine is told where the caller named none.
+        self._max_tokens: int | None = None
+        self._attempts = Attempts()
+        self._attempt: Attempt | None = None
+        self._events: EventFilter | None = None
+        self._replica_id = ""
+        self._tokens = _NO_TOKENS
+        self._reason: ApiError | None = None
+        self._is_recorded = False
+        self._is_retrying = False
+        self._started_s = core.loop.time()
+        self._started_wall_s = core.wall_clock()
+        self._deadline_s = self._started_s + core.deadline_s
+        self._task = core.loop.create_task(self._run())
+
+    # What happens on the client's side
+    def client_left(self) -> None:
+        self._task.cancel()
+
+    def pause(self) -> None:
+        if self._attempt is not None:
+            self._attempt.pause()
+
+    def resume(self) -> None:
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    def sweep(self, now_s: float) -> None:
+        if now_s > self._deadline_s:
+            self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
+        elif self._attempt is not None:
+            self._attempt.sweep(now_s)
+
+    def stop(self, reason: ApiError) -> None:
+        """Ends the job with an answer; the first reason stands."""
+        if self._reason is None:
+            self._reason = reason
+            self._task.cancel()
+
+    # The way to the end
+    async def _run(self) -> None:
+        try:
+            await self._answer()
+        except ApiError as error:
+            self._refuse(error)
+        except NotTaken as failure:
+            self._refuse(failure.error)
+        except asyncio.CancelledError:
+            self._refuse(self._reason or upstream("The gateway stopped."))
+        except Exception:  # noqa: BLE001 - the boundary of a request
+            _log.exception("request %s", self._exchange.id)
+            self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
+        finally:
+            self._core.job_ended(self._is_retrying)
+
+    async def _answer(self) -> None:
+        fitter = self._core.fitter
+        fitted = fitter.quick(self._checked, self._asked)
+        if fitted is None:
+            fitted = await fitter.fit(self._checked, self._asked)
+        self._model, self._max_tokens = fitted.model, fitted.max_tokens
+        failure: NotTaken | None = None
+        while True:
+            slot = self._core.route(self._model.replica_set, self._attempts.tried)
+            if slot is None:
+                raise failure or unavailable()
+            with slot.reserved():
+                try:
+                    return await self._try(slot)
+                except NotTaken as error:
+                    failure = error
+            self._attempts.failed(slot.replica_id, failure.was_taken)
+            self._check_retry(failure)
+
+    def _check_retry(self, failure: NotTaken) -> None:
+        """Returns when another replica may be asked; raises what the client hears otherwise."""
+        if self._exchange.is_started:
+            raise failure
+        if self._attempts.died_with_it > 1:
+            raise ApiError(Refusal.INTERNAL, "Two replicas failed with this request.")
+        if not self._attempts.may_retry() or not self._may_spend():
+            raise failure
+
+    def _may_spend(self) -> bool:
+        """Takes this job's place in the retry budget, once."""
+        if not self._is_retrying:
+            self._is_retrying = self._core.budget.take()
+        return self._is_retrying
+
+    # One try
+    async def _try(self, slot: Slot) -> None:
+        self._replica_id = slot.replica_id
+        self._attempts.count += 1
+        target = self._core.upstream(slot)
+        path = Path.CHAT if self._checked.is_chat else Path.COMPLETION
+        body = self._checked.encode(slot.report.served_name, self._max_tokens)
+        request = target.request(path, self._exchange.id, body)
+        connection = target.pool.idle()
+        if connection is not None:
+            try:
+                return await self._exchange_with(slot, connection, request)
+            except Stale:
+                pass
+        await self._exchange_with(slot, await self._connect(target), request)
+
+    async def _connect(self, target: Upstream) -> UpstreamConnection:
+        try:
+            return await target.pool.connect()
+        except Saturated:
+            raise NotTaken(overloaded()) from None
+        except OSError:
+            target.slot.suspect_until_s = self._core.loop.time() + self._core.deadlines.suspect_s
+            raise NotTaken(unavailable(1)) from None
+
+    async def _exchange_with(
+        self, slot: Slot, connection: UpstreamConnection, request: bytes
+    ) -> None:
+        attempt = self._attempt = self._new_attempt(slot)
+        try:
+            attempt.send(connection, request)
+            body = await attempt.done
+        finally:
+            self._attempt = None
+            attempt.release()
+        if not self._checked.streams:
+            self._reply(body)
+
+    def _new_attempt(self, slot: Slot) -> Attempt:
+        core, checked = self._core, self._checked
+        expected = core.expected_id(slot)
+        param = "messages" if checked.is_chat else "prompt"
+        if not checked.streams:
+            return Attempt(expected, param, core.loop)
+        model = self._model
+        self._events = EventFilter(slot.report.served_name, model.name, checked.wants_usage)
+        limit = checked.max_tokens or model.window_tokens
+        passage = Passage(
+            exchange=self._exchange,
+            events=self._events,
+            deadlines=core.deadlines,
+            extra=self._fallback_header(),
+            most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,
+            settle=self._settle,
+        )
+        return StreamAttempt(expected, param, core.loop, passage)
+
+    # Answers
+    def _reply(self, body: bytes) -> None:
+        name, request_id = self._model.name, self._exchange.id
+        try:
+            if self._checked.is_chat:
+                wants = self._checked.wants_logprobs
+                shaped, self._tokens = shape.chat(body, request_id, name, wants)
+            else:
+                shaped, self._tokens = shape.text(body, request_id, name)
+        except (msgspec.MsgspecError, ValueError):
+            raise DiedWithIt(upstream("The replica's answer is broken.")) from None
+        self._settle()
+        self._exchange.reply(shaped, self._fallback_header())
+
+    def _fallback_header(self) -> bytes:
+        if self._model is self._asked:
+            return b""
+        return b"x-flotilla-fallback: %b -> %b\r\n" % (
+            self._asked.name.encode(),
+            self._model.name.encode(),
+        )
+
+    def _refuse(self, error: ApiError, outcome: Outcome | None = None) -> None:
+        exchange = self._exchange
+        self._record(outcome or self._ending())
+        if exchange.is_started:
+            exchange.cut(errors.event(error))
+        else:
+            exchange.fail(error)
+
+    def _ending(self) -> Outcome:
+        """What an unfinished job ended as."""
+        if self._exchange.is_gone:
+            return Outcome.CLIENT_GONE
+        return Outcome.CUT if self._exchange.is_started else Outcome.REFUSED
+
+    # The record
+    def _settle(self) -> None:
+        self._record(Outcome.COMPLETE)
+
+    def _record(self, outcome: Outcome) -> None:
+        if self._is_recorded:
+            return
+        self._is_recorded = True
+        tokens = self._counted()
+        self._core.spool.append(
+            UsageRecord(
+                self._exchange.id,
+                self._exchange.key_id,
+                self._asked.name,
+                self._model.name,
+                self._replica_id,
+                tokens.prompt_tokens,
+                tokens.completion_tokens or 0,
+                tokens.cached_tokens,
+                outcome,
+                self._started_wall_s,
+                self._core.loop.time() - self._started_s,
+                self._attempts.count,
+            )
+        )
+
+    def _counted(self) -> Tokens:
+        """The engine's own numbers; of a stream without them the events passed on, a token each."""
+        events = self._events
+        if events is None:
+            return self._tokens
+        if events.tokens is not None:
+            return events.tokens
+        openings = self._checked.n if self._checked.is_chat else 0
+        return Tokens(0, max(0, events.events - openings))

@@ -1,0 +1,58 @@
+"""The closed list of routes. The undecoded path is compared, never a URL rebuilt from Host:
+CVE-2026-48746.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from urllib.parse import unquote_to_bytes
+
+_MODEL_PREFIX = b"/v1/models/"
+
+
+class Kind(Enum):
+    CHAT = auto()
+    COMPLETION = auto()
+    MODELS = auto()
+    MODEL = auto()
+    HEALTH = auto()
+    READY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    kind: Kind
+    method: bytes
+    needs_key: bool = True
+
+
+_ROUTES = {
+    b"/v1/chat/completions": Route(Kind.CHAT, b"POST"),
+    b"/v1/completions": Route(Kind.COMPLETION, b"POST"),
+    b"/v1/models": Route(Kind.MODELS, b"GET"),
+    b"/healthz": Route(Kind.HEALTH, b"GET", needs_key=False),
+    b"/readyz": Route(Kind.READY, b"GET", needs_key=False),
+}
+_ONE_MODEL = Route(Kind.MODEL, b"GET")
+
+
+def find(target: bytes) -> Route | None:
+    route = _ROUTES.get(target)
+    if route is not None:
+        return route
+    path = target.partition(b"?")[0]
+    if path.startswith(_MODEL_PREFIX) and model_name(target) is not None:
+        return _ONE_MODEL
+    return _ROUTES.get(path)
+
+
+def model_name(target: bytes) -> str | None:
+    """The last segment of `/v1/models/{id}`, percent-decoded once; None if it is no single
+    segment.
+    """
+    segment = target.partition(b"?")[0].removeprefix(_MODEL_PREFIX)
+    if not segment or b"/" in segment or segment in (b".", b".."):
+        return None
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,133 @@
+"""What happens to the bytes of a stream on their way through: whole reads, no JSON, no copy per
+token.
+
+Why bytes are enough: vLLM writes compact JSON with `id` first in every event, and inside a JSON
+string every quote is escaped and every newline is `\\n`. So `data: {"id":"chatcmpl-`,
+`"choices":[]` and a blank line can only be what they look like, never a model's own words. Only the
+event that carries `usage` is parsed.
+
+Rules: an error event ends the stream and is not passed on, nor is anything behind it. `[DONE]` is
+taken out and `is_done` set: the caller sends it when the request is settled. The usage event
+reaches only who asked for it.
+"""
+
+import msgspec
+
+from serving import bounds
+
+DONE = b"data: [DONE]\n\n"
+_ERROR = b'data: {"error"'
+_NO_CHOICES = b'"choices":[]'
+_END = b"\n\n"
+_CHAT_ID = b'data: {"id":"chatcmpl-'
+_OUR_CHAT_ID = b'data: {"id":"chat-'
+_CHAT_ID_BYTES = len(_CHAT_ID)
+
+
+class PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Tokens(msgspec.Struct):
+    """`usage` as the engine reports it."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int | None = 0
+    prompt_tokens_details: PromptDetails | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        details = self.prompt_tokens_details
+        return 0 if details is None else details.cached_tokens or 0
+
+
+class _UsageEvent(msgspec.Struct):
+    usage: Tokens | None = None
+
+
+_usage_event = msgspec.json.Decoder(_UsageEvent)
+
+
+class Garbled(Exception):
+    """The engine sent what cannot be a stream of events."""
+
+
+class EventFilter:
+    """Turns the engine's bytes into the client's, read by read."""
+
+    def __init__(self, served_name: str, public_name: str, keep_usage: bool) -> None:
+        self._keep_usage = keep_usage
+        self._tail = b""
+        self._renames = served_name != public_name
+        self._served = b'"model":' + msgspec.json.encode(served_name)
+        self._public = b'"model":' + msgspec.json.encode(public_name)
+        self.tokens: Tokens | None = None
+        #: Events passed on; about the tokens sent so far.
+        self.events = 0
+        self.is_done = False
+        #: By `[DONE]` or by an error event; nothing behind it is passed on.
+        self.is_over = False
+        #: The engine's own error event, which ended the stream.
+        self.error: bytes | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes to pass on now: whole events, without `[DONE]`."""
+        if (
+            data.startswith(_CHAT_ID)
+            and data.find(_END) == len(data) - 2
+            and _NO_CHOICES not in data
+            and not self._tail
+            and not self.is_over
+        ):  # one plain event of a chat, which is what nearly every read brings
+            self.events += 1
+            data = _OUR_CHAT_ID + data[_CHAT_ID_BYTES:]
+        else:
+            data = self._feed(data)
+        return data.replace(self._served, self._public) if self._renames else data
+
+    def _feed(self, data: bytes) -> bytes:
+        if self.is_over:
+            return b""
+        data = self._whole_events(data)
+        if _ERROR in data:
+            data = self._before_error(data)
+        if DONE in data:
+            self.is_done = self.is_over = True
+            data = data[: data.find(DONE)]
+        if _NO_CHOICES in data:
+            data = self._metered(data)
+        self.events += data.count(_END)
+        return data.replace(_CHAT_ID, _OUR_CHAT_ID)
+
+    def _whole_events(self, data: bytes) -> bytes:
+        if self._tail:
+            data = self._tail + data
+        end = data.rfind(b"\n\n") + 2
+        if end == len(data):
+            self._tail = b""
+            return data
+        if end == 1:
+            end = 0
+        self._tail = data[end:]
+        if len(self._tail) > bounds.EVENT_BYTES:
+            raise Garbled
+        return data[:end]
+
+    def _before_error(self, data: bytes) -> bytes:
+        start = 0 if data.startswith(_ERROR) else data.find(b"\n\n" + _ERROR) + 2
+        if start == 1:
+            return data
+        self.is_over = True
+        self.error = data[start + 6 : data.find(b"\n\n", start)]
+        return data[:start]
+
+    def _metered(self, data: bytes) -> bytes:
+        """Reads the usage event; takes it out unless the client asked for it."""
+        at = data.find(_NO_CHOICES)
+        start = data.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in data[:at] else 0
+        end = data.find(b"\n\n", at) + 2
+        try:
+            self.tokens = _usage_event.decode(data[start + 6 : end]).usage
+        except msgspec.MsgspecError as error:
+            raise Garbled from error
+        return data if self._keep_usage else data[:start] + data[end:]

@@ -1,0 +1,87 @@
+"""The gateway without Ray: one replica, one model, one key. For benchmarks and fault tests.
+
+python -m serving.gateway.standalone --port 8000 --upstream http://127.0.0.1:9001 --model tiny
+--key-file F --spool DIR
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from serving import keys
+from serving.gateway.core import GatewayCore
+from serving.gateway.server import Server, listen
+from serving.snapshot import KeyRecord, Phase, ReplicaReport, Snapshot
+from serving.spool import Spool
+
+GRACE_S = 30.0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--upstream", required=True, help="http://host:port of the replica")
+    parser.add_argument(
+        "--replica-id", help="what the replica must call itself; unchecked if left out"
+    )
+    parser.add_argument("--model", required=True, help="the public name and the replica's own")
+    parser.add_argument("--key-file", type=Path, required=True, help="holds the one key")
+    parser.add_argument("--token-file", type=Path, help="the replica's bearer token")
+    parser.add_argument("--spool", type=Path, required=True, help="folder for usage records")
+    parser.add_argument("--window", type=int, default=131_072, help="tokens")
+    parser.add_argument("--grace", type=float, default=GRACE_S, help="seconds to finish on SIGTERM")
+    return parser.parse_args()
+
+
+def _snapshot(arguments: argparse.Namespace) -> Snapshot:
+    key = keys.parse(arguments.key_file.read_text().strip())
+    if key is None:
+        sys.exit(f"{arguments.key_file} does not hold a key")
+    report = ReplicaReport(
+        replica_id=arguments.replica_id or "standalone",
+        application=arguments.model,
+        replica_set=arguments.model,
+        node="",
+        stages=(),
+        address=arguments.upstream.removeprefix("http://").rstrip("/"),
+        served_name=arguments.model,
+        phase=Phase.READY,
+        window_tokens=arguments.window,
+    )
+    token = arguments.token_file.read_text().strip() if arguments.token_file else "standalone"
+    record = KeyRecord(key.id, "standalone", keys.digest(key.secret), int(time.time()))
+    return Snapshot(1, (record,), (report,), token)
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    spool = Spool(arguments.spool, "standalone")
+    core = GatewayCore(spool, demands_replica_header=arguments.replica_id is not None)
+    model = {
+        "name": arguments.model,
+        "replica_set": arguments.model,
+        "window_tokens": arguments.window,
+        "created": int(time.time()),
+    }
+    core.apply_user_config({"models": [model]})
+    core.apply_snapshot(_snapshot(arguments))
+    server = Server(core)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        core.loop.add_signal_handler(number, stop.set)
+    await server.start(listen(arguments.host, arguments.port))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await stop.wait()
+    await server.drain(arguments.grace)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    uvloop.run(_main(_arguments()))

@@ -1,0 +1,39 @@
+"""A replica as the gateway talks to it: its connections and the fixed part of a request's head.
+
+To the engine go only headers from this list. The path is a constant of the matched route, never the
+caller's.
+"""
+
+from enum import Enum
+
+from serving.bounds import Deadlines
+from serving.gateway.pool import Pool
+from serving.routing.table import Slot
+
+
+class Path(Enum):
+    CHAT = b"/v1/chat/completions"
+    COMPLETION = b"/v1/completions"
+    COUNT = b"/tokenize"
+
+
+class Upstream:
+    def __init__(self, slot: Slot, token: str, deadlines: Deadlines) -> None:
+        self.slot = slot
+        self.address = slot.report.address
+        self.token = token
+        self.pool = Pool(self.address, deadlines.connect_s)
+        self._heads = {
+            path: b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: Bearer %b\r\n"
+            b"content-type: application/json\r\nx-request-id: "
+            % (path.value, self.address.encode(), token.encode())
+            for path in Path
+        }
+
+    def request(self, path: Path, request_id: str, body: bytes) -> bytes:
+        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+            self._heads[path],
+            request_id.encode(),
+            len(body),
+            body,
+        )

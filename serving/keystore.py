@@ -1,0 +1,74 @@
+"""Keys and the internal token on the head's disk, in 0600 files that the Controller alone opens."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from serving.snapshot import KeyRecord
+
+
+def home() -> Path:
+    """Flotilla's own directory on this node, made with mode 0700; `FLOTILLA_HOME` moves it."""
+    path = Path(os.environ.get("FLOTILLA_HOME", "~/.flotilla")).expanduser()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a 0600 file so that a reader sees the old or the new text, never half of one."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def secret_file(path: Path) -> str:
+    """The secret kept in `path`, made at first use: 256 random bits."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32))
+    return path.read_text(encoding="utf-8").strip()
+
+
+class KeyStore:
+    """All keys in one JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys = _load(path)
+
+    @property
+    def keys(self) -> tuple[KeyRecord, ...]:
+        return self._keys
+
+    def add(self, key: KeyRecord) -> None:
+        """Keeps a key; on return it is on disk."""
+        keys = (*self._keys, key)
+        write_private(self._path, json.dumps([_to_json(key) for key in keys], indent=1))
+        self._keys = keys
+
+
+def _load(path: Path) -> tuple[KeyRecord, ...]:
+    if not path.exists():
+        return ()
+    return tuple(
+        KeyRecord(
+            id=entry["id"],
+            name=entry["name"],
+            digest=bytes.fromhex(entry["digest"]),
+            created_s=entry["created_s"],
+        )
+        for entry in json.loads(path.read_text(encoding="utf-8"))
+    )
+
+
+def _to_json(key: KeyRecord) -> dict[str, str | int]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "digest": key.digest.hex(),
+        "created_s": key.created_s,
+    }

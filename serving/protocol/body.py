@@ -1,0 +1,172 @@
+"""A body, checked: what the gateway needs to know of it, and what the engine gets."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from serving.context import Size
+from serving.errors import FieldError
+from serving.protocol import field
+from serving.protocol.check import Json, invalid, missing, unknown, unsupported
+from serving.protocol.fast import Fast, FastChat, StreamOptions, read_chat, read_completion
+from serving.protocol.field import Check
+from serving.protocol.size import size_of
+from serving.protocol.syntax import decode
+
+_encode = msgspec.json.Encoder().encode
+_USAGE = StreamOptions(include_usage=True)
+
+
+@dataclass(slots=True)
+class Checked:
+    """A request that is right in itself; whether model and window suit is still to be seen."""
+
+    model: str
+    is_chat: bool
+    streams: bool
+    wants_usage: bool
+    wants_logprobs: bool
+    n: int
+    #: Tokens asked for; None for as many as fit.
+    max_tokens: int | None
+    #: Bytes of the body as it came.
+    body_bytes: int
+    payload: Fast | Json
+
+    def encode(self, served_name: str, max_tokens: int | None) -> bytes:
+        """The engine's body; `max_tokens` stands in where the caller named none."""
+        payload = self.payload
+        if isinstance(payload, dict):
+            payload["model"] = served_name
+            if max_tokens is not None:
+                payload["max_tokens"] = max_tokens
+        else:
+            payload.model = served_name
+            if max_tokens is not None:
+                payload.max_tokens = max_tokens
+        return _encode(payload)
+
+    def plain(self) -> Json:
+        """The payload as JSON objects, for a token count."""
+        plain: Json = msgspec.to_builtins(self.payload)
+        return plain
+
+    def size(self) -> Size:
+        return size_of(self.plain())
+
+
+def check_chat(body: bytes) -> Checked:
+    fast = read_chat(body)
+    if fast is not None:
+        return _from_fast(fast, len(body), True)
+    known = (field.CHAT, field.CHAT_WITHOUT_EFFECT, field.CHAT_UNSUPPORTED)
+    fields = _check(decode(body), known, ("model", "messages"))
+    _check_tool_fields(fields)
+    if fields.get("top_logprobs") is not None and not fields.get("logprobs"):
+        raise invalid("top_logprobs", "goes with 'logprobs': true only")
+    return _from_fields(fields, len(body), True)
+
+
+def check_completion(body: bytes) -> Checked:
+    fast = read_completion(body)
+    if fast is not None:
+        return _from_fast(fast, len(body), False)
+    known = (field.COMPLETION, field.COMPLETION_WITHOUT_EFFECT, field.COMPLETION_UNSUPPORTED)
+    return _from_fields(_check(decode(body), known, ("model", "prompt")), len(body), False)
+
+
+def _from_fast(fast: Fast, body_bytes: int, is_chat: bool) -> Checked:
+    max_tokens = fast.max_tokens
+    if isinstance(fast, FastChat) and fast.max_completion_tokens is not None:
+        max_tokens = _same(max_tokens, fast.max_completion_tokens)
+    streams, options = bool(fast.stream), fast.stream_options
+    if options is not None and not streams:
+        raise _options_without_stream()
+    fast.user = None
+    fast.stream_options = _USAGE if streams else None
+    wants_usage = options is not None and bool(options.include_usage)
+    return Checked(
+        fast.model, is_chat, streams, wants_usage, False, fast.n or 1, max_tokens, body_bytes, fast
+    )
+
+
+Known = tuple[Mapping[str, Check], Mapping[str, Check], Collection[str]]
+
+
+def _check(body: Any, known: Known, required: Collection[str]) -> Json:
+    """Every field in its class; those without effect are gone from the result."""
+    if not isinstance(body, dict):
+        raise FieldError("The body must be a JSON object.", None, "invalid_type")
+    supported, without_effect, refused = known
+    kept: Json = {}
+    for name, value in body.items():
+        check = supported.get(name) or without_effect.get(name)
+        if check is None:
+            _check_other(name, value, refused)
+        elif value is not None:
+            checked = check(value, name)
+            if name in supported:
+                kept[name] = checked
+    for name in required:
+        if name not in kept:
+            raise missing(name)
+    return kept
+
+
+def _check_other(name: str, value: Any, refused: Collection[str]) -> None:
+    """A field of OpenAI's that we do not have may be null; a field nobody has may not be there."""
+    if name not in refused:
+        raise unknown(name)
+    if value is not None:
+        raise unsupported(name)
+
+
+def _from_fields(fields: Json, body_bytes: int, is_chat: bool) -> Checked:
+    max_tokens = fields.get("max_tokens")
+    if "max_completion_tokens" in fields:
+        max_tokens = _same(max_tokens, fields["max_completion_tokens"])
+    if max_tokens is not None and fields.get("min_tokens", 0) > max_tokens:
+        raise invalid("min_tokens", "is above the most tokens asked for")
+    streams, options = fields.get("stream", False), fields.pop("stream_options", None)
+    if options is not None and not streams:
+        raise _options_without_stream()
+    if streams:
+        fields["stream_options"] = {"include_usage": True}
+    return Checked(
+        model=fields["model"],
+        is_chat=is_chat,
+        streams=streams,
+        wants_usage=bool(options and options.get("include_usage")),
+        wants_logprobs=bool(fields.get("logprobs")),
+        n=fields.get("n", 1),
+        max_tokens=max_tokens,
+        body_bytes=body_bytes,
+        payload=fields,
+    )
+
+
+def _check_tool_fields(fields: Json) -> None:
+    has_tools = "tools" in fields
+    if not has_tools:
+        fields.pop("parallel_tool_calls", None)
+    choice = fields.get("tool_choice")
+    if choice is None or choice == "none":
+        return
+    if not has_tools:
+        raise invalid("tool_choice", "goes with 'tools' only")
+    if isinstance(choice, dict):
+        name = choice["function"]["name"]
+        if all(tool["function"]["name"] != name for tool in fields["tools"]):
+            raise invalid("tool_choice.function.name", "names none of the tools")
+
+
+def _same(max_tokens: int | None, max_completion_tokens: int) -> int:
+    if max_tokens is not None and max_tokens != max_completion_tokens:
+        raise invalid("max_tokens", "differs from 'max_completion_tokens'; send one of them")
+    return max_completion_tokens
+
+
+def _options_without_stream() -> FieldError:
+    return invalid("stream_options", "goes with 'stream': true only")

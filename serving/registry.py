@@ -1,0 +1,79 @@
+"""Which replicas there are, from their own reports. Pure: reports and the clock in, a snapshot out.
+
+A report that stays away is old news, not no news: the replica is kept for `FORGET_S`, since the way to the
+Controller may be what broke. A new start of the same application is the end of the old one at once.
+"""
+
+from dataclasses import dataclass, field
+
+from serving.snapshot import GatewayReport, KeyRecord, ReplicaReport, Snapshot
+
+#: A replica silent for this long is off the list; gateways have stopped using it long before.
+FORGET_S = 60.0
+#: Gateways that left without a word are not counted for longer than this.
+FORGET_GATEWAY_S = 10.0
+
+
+@dataclass(slots=True)
+class Registry:
+    """Mutable on purpose: one owner, the Controller, on one event loop."""
+
+    internal_token: str = field(repr=False)
+    #: Starts anywhere: a restarted Controller must not repeat the versions of the one before.
+    version: int = 0
+    _replicas: dict[str, tuple[float, ReplicaReport]] = field(default_factory=dict)
+    _gateways: dict[str, tuple[float, GatewayReport]] = field(default_factory=dict)
+    _keys: tuple[KeyRecord, ...] = ()
+
+    def report(self, report: ReplicaReport, now_s: float) -> None:
+        """Takes a replica's newest word about itself."""
+        known = self._replicas.get(report.application)
+        self._replicas[report.application] = (now_s, report)
+        if known is None or known[1] != report:
+            self.version += 1
+
+    def leave(self, replica_id: str) -> None:
+        """Forgets a replica that said it goes; a successor under the same application stays."""
+        for application, (_, report) in list(self._replicas.items()):
+            if report.replica_id == replica_id:
+                del self._replicas[application]
+                self.version += 1
+
+    def report_gateway(self, report: GatewayReport, now_s: float) -> None:
+        """Takes a gateway's newest word about itself."""
+        self._gateways[report.gateway_id] = (now_s, report)
+
+    def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
+        """Replaces all keys."""
+        self._keys = keys
+        self.version += 1
+
+    def replicas(self, now_s: float) -> tuple[ReplicaReport, ...]:
+        """The replicas heard of within `FORGET_S`, by application."""
+        silent = [name for name, (at_s, _) in self._replicas.items() if now_s - at_s > FORGET_S]
+        for name in silent:
+            del self._replicas[name]
+            self.version += 1
+        return tuple(report for _, (_, report) in sorted(self._replicas.items()))
+
+    def gateways(self, now_s: float) -> tuple[GatewayReport, ...]:
+        """The gateways heard of within `FORGET_GATEWAY_S`."""
+        fresh = {
+            name: (at_s, report)
+            for name, (at_s, report) in self._gateways.items()
+            if now_s - at_s <= FORGET_GATEWAY_S
+        }
+        self._gateways = fresh
+        return tuple(report for _, (_, report) in sorted(fresh.items()))
+
+    def snapshot(self, known_version: int, now_s: float) -> Snapshot | None:
+        """The whole truth, or None when `known_version` is it already."""
+        replicas = self.replicas(now_s)
+        if known_version == self.version:
+            return None
+        return Snapshot(
+            version=self.version,
+            keys=self._keys,
+            replicas=replicas,
+            internal_token=self.internal_token,
+        )

@@ -1,0 +1,1 @@
+"""Which replica answers: filter, score, pick, over what this gateway knows by itself."""

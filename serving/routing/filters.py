@@ -1,0 +1,23 @@
+"""Which replicas may be asked at all."""
+
+from collections.abc import Collection, Iterable
+
+from serving.routing.table import Slot
+
+
+def ready(slots: Iterable[Slot]) -> list[Slot]:
+    return [slot for slot in slots if slot.is_ready]
+
+
+def untried(slots: Iterable[Slot], tried: Collection[str]) -> list[Slot]:
+    return [slot for slot in slots if slot.report.replica_id not in tried]
+
+
+def trusted(slots: list[Slot], now_s: float) -> list[Slot]:
+    """Leaves out the suspects, unless that leaves nobody: then a suspect beats a refusal."""
+    return [slot for slot in slots if slot.suspect_until_s <= now_s] or slots
+
+
+def listed(slots: list[Slot]) -> list[Slot]:
+    """Prefers what the newest snapshot names; what it lost is asked only when it names nobody."""
+    return [slot for slot in slots if slot.is_listed] or slots

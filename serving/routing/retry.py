@@ -1,0 +1,48 @@
+"""Whether a request may be sent once more. faults.md, rule P.
+
+Before the first byte only: two more replicas when none took it, one more when a replica died or
+hung with it, all within a share of what is in flight, so that a retry storm cannot multiply the
+load.
+"""
+
+from dataclasses import dataclass
+
+NEVER_TAKEN_EXTRA = 2
+DIED_WITH_IT_EXTRA = 1
+BUDGET_SHARE = 0.2
+BUDGET_FLOOR = 3
+
+
+@dataclass(slots=True)
+class Budget:
+    """Retries of one gateway that are under way, against its requests in flight."""
+
+    in_flight: int = 0
+    retrying: int = 0
+
+    def take(self) -> bool:
+        """Counts one more retrying request if that is within the share."""
+        if self.retrying >= max(BUDGET_FLOOR, BUDGET_SHARE * self.in_flight):
+            return False
+        self.retrying += 1
+        return True
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What one request has tried."""
+
+    tried: tuple[str, ...] = ()
+    count: int = 0
+    never_taken: int = 0
+    died_with_it: int = 0
+
+    def failed(self, replica_id: str, was_taken: bool) -> None:
+        self.tried += (replica_id,)
+        if was_taken:
+            self.died_with_it += 1
+        else:
+            self.never_taken += 1
+
+    def may_retry(self) -> bool:
+        return self.died_with_it <= DIED_WITH_IT_EXTRA and self.never_taken <= NEVER_TAKEN_EXTRA

@@ -1,0 +1,102 @@
+"""What replicas tell the Controller and what the Controller tells gateways: values only, no I/O.
+
+A gateway routes on the newest snapshot it has; a snapshot is whole, never a difference, so a lost one costs nothing.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: The ingress application (gateways and the Controller) and the Controller's deployment in it.
+INGRESS_APPLICATION = "flotilla"
+CONTROLLER_DEPLOYMENT = "Controller"
+GATEWAY_DEPLOYMENT = "Gateway"
+
+
+class Phase(StrEnum):
+    """Where a replica is in its life, as far as a gateway cares."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One moment of an engine's work; counts are requests, `kv_use` is a share in [0, 1]."""
+
+    waiting: int = 0
+    running: int = 0
+    kv_use: float = 0.0
+    tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What bounds the tokens of a text without counting them, measured on the replica's own tokenizer.
+
+    tokens <= UTF-8 bytes + `request_overhead_tokens` + messages * `message_overhead_tokens`, and
+    tokens >= UTF-8 bytes / `longest_token_bytes`.
+    """
+
+    request_overhead_tokens: int
+    message_overhead_tokens: int
+    longest_token_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """A replica's word about itself, sent a few times a second."""
+
+    #: Application name and a random part made at every start: a restarted replica is another one.
+    replica_id: str
+    #: The Serve application, `<model>.<n>`.
+    application: str
+    #: The model whose replicas these are; other public models may share them.
+    replica_set: str
+    node: str
+    #: Node address of every stage, leader first.
+    stages: tuple[str, ...]
+    #: `host:port` of the engine's HTTP, empty until it listens.
+    address: str
+    #: The name the engine puts into `model` of its replies.
+    served_name: str
+    phase: Phase
+    window_tokens: int = 0
+    facts: TokenFacts | None = None
+    load: Load = field(default_factory=Load)
+    #: Process ids of the leader, so that an operator (and a test) can tell one start from the next.
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key as it is stored: the secret itself is nowhere."""
+
+    id: str
+    name: str
+    #: SHA-256 of the secret part.
+    digest: bytes
+    created_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a gateway must know and cannot see for itself."""
+
+    version: int
+    keys: tuple[KeyRecord, ...]
+    replicas: tuple[ReplicaReport, ...]
+    #: Bearer token of the engine ports.
+    internal_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReport:
+    """A gateway's word about itself, sent with each request for a snapshot."""
+
+    gateway_id: str
+    node: str
+    pid: int
+    address: str
+    #: Requests in flight per replica id.
+    in_flight: tuple[tuple[str, int], ...] = ()

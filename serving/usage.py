@@ -1,0 +1,40 @@
+"""One record per accepted request, whatever became of it."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """How an accepted request ended."""
+
+    COMPLETE = "complete"
+    #: Failed after the first byte; the client has an error event.
+    CUT = "cut"
+    CLIENT_GONE = "client_gone"
+    #: The engine answered with a refusal of the request itself.
+    REFUSED_BY_ENGINE = "refused_by_engine"
+    #: We refused it after accepting: no replica, too long, deadline.
+    REFUSED = "refused"
+    #: A bug of ours.
+    FAILED = "failed"
+
+
+class UsageRecord(msgspec.Struct, frozen=True):
+    """What was asked and what it cost. Tokens are the engine's own count, of a cut stream its
+    events.
+    """
+
+    request_id: str
+    key_id: str
+    model_asked: str
+    model_answered: str
+    replica_id: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    outcome: Outcome
+    #: Wall clock, seconds.
+    started_s: float
+    duration_s: float
+    attempts: int

@@ -1,0 +1,176 @@
+"""A fleet compiles to what Serve's own schema takes, and a change of it touches what it must and no
+more.
+"""
+
+import json
+import warnings
+from typing import Any
+
+import pytest
+
+from deployments.render import render
+from deployments.steps import applications_of
+from serving.gateway.config import parse as parse_user_config
+from serving.replica.spec import ReplicaSpec
+from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
+
+with warnings.catch_warnings():
+    # Ray's own use of pydantic.
+    warnings.simplefilter("ignore")
+    from ray.serve.schema import ServeDeploySchema
+
+GPU = """
+models:
+  wide: {source: org/wide, max_model_len: 9, tensor: 8, pipeline: 2, stage_placement: spread}
+  idle: {source: org/idle, max_model_len: 9, replicas: {min: 0, max: 1}}
+  gone: {unavailable: nobody has its weights}
+"""
+
+
+def ingress(config: dict[str, Any]) -> Any:
+    return applications_of(config)["flotilla"]
+
+
+def replica(config: dict[str, Any], name: str) -> Any:
+    return applications_of(config)[name]
+
+
+@pytest.mark.parametrize("text", [TWO_NAMES, GPU])
+def test_serve_takes_the_config_and_gives_back_the_same(text: str) -> None:
+    config = json.loads(json.dumps(render(fleet_of(text))))
+    schema = ServeDeploySchema.model_validate(config)
+    given_back = [app.model_dump(exclude_unset=True) for app in schema.applications]
+    assert given_back == config["applications"]
+
+
+def test_the_same_fleet_renders_to_the_same_bytes() -> None:
+    assert json.dumps(render(fleet_of())) == json.dumps(render(fleet_of()))
+
+
+def test_nothing_of_serve_listens_beyond_loopback() -> None:
+    config = render(fleet_of())
+    assert (config["proxy_location"], config["http_options"]) == ("Disabled", {"host": "127.0.0.1"})
+    assert all(app["route_prefix"] is None for app in config["applications"])
+    assert ingress(config)["args"] == {"host": "127.0.0.1", "port": 8000}
+
+
+def test_there_is_one_application_for_each_replica_that_must_be_there() -> None:
+    assert list(applications_of(render(fleet_of()))) == ["flotilla", "big.0", "big.1"]
+    assert list(applications_of(render(fleet_of(GPU)))) == ["flotilla", "wide.0"]
+
+
+def test_a_stage_is_a_bundle_with_all_of_its_accelerators() -> None:
+    deployment = replica(render(fleet_of(GPU)), "wide.0")["deployments"][0]
+    assert deployment["placement_group_bundles"] == [{"GPU": 8.0}, {"GPU": 8.0}]
+    assert deployment["placement_group_strategy"] == "STRICT_SPREAD"
+    assert deployment["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 8.0}
+
+
+def test_on_cpu_an_accelerator_is_a_slot() -> None:
+    deployment = replica(render(fleet_of()), "big.0")["deployments"][0]
+    assert deployment["placement_group_bundles"] == [{"slot": 1.0}]
+    assert deployment["placement_group_strategy"] == "PACK"
+    assert deployment["ray_actor_options"] == {"num_cpus": 0, "resources": {"slot": 1.0}}
+
+
+def test_a_replica_is_told_what_it_is_made_of_in_a_form_that_survives_json() -> None:
+    args = json.loads(json.dumps(replica(render(fleet_of()), "big.1")["args"]))
+    spec = ReplicaSpec.from_args(args)
+    assert spec.application == "big.1"
+    assert (spec.replica_set, spec.served_name, spec.window_tokens) == ("big", "big", 8192)
+    assert spec.engine == (("kv_cache_memory_bytes", "64M"),)
+    assert ReplicaSpec.from_args(spec.to_args()) == spec
+
+
+def test_serve_waits_longer_for_a_stop_than_the_drain_may_take() -> None:
+    config = render(fleet_of())
+    deployments = [each for app in config["applications"] for each in app["deployments"]]
+    stops = {each["name"]: each.get("graceful_shutdown_timeout_s") for each in deployments}
+    assert stops == {"Gateway": 60, "Controller": None, "Replica": 60}
+
+
+def test_gateways_know_the_models_in_the_order_of_the_file() -> None:
+    gateway = ingress(render(fleet_of(TWO_NAMES + "  gone: {unavailable: no weights}\n")))
+    config = gateway["deployments"][0]["user_config"]
+    assert config["limits"] == {"deadline_s": 600, "grace_s": 30}
+    assert config["models"] == [
+        {
+            "name": "small",
+            "replica_set": "big",
+            "aliases": ["s"],
+            "window_tokens": 2048,
+            "fallback": "big",
+            "created": 1724347380,
+            "unavailable": None,
+        },
+        {
+            "name": "big",
+            "replica_set": "big",
+            "aliases": [],
+            "window_tokens": 8192,
+            "fallback": None,
+            "created": 1724347380,
+            "unavailable": None,
+        },
+        {
+            "name": "gone",
+            "replica_set": "gone",
+            "aliases": [],
+            "window_tokens": 0,
+            "fallback": None,
+            "created": 1724347380,
+            "unavailable": "no weights",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"small": {"aliases": ("other",)}},
+        {"small": {"max_model_len": 1024}},
+        {"small": {"fallback": None}},
+        {"big": {"aliases": ("other",)}},
+        {"big": {"created": 5}},
+    ],
+)
+def test_a_name_an_alias_a_fallback_or_a_shared_window_changes_the_gateways_config_only(
+    models: dict[str, Any],
+) -> None:
+    before, after = render(fleet_of()), render(changed(fleet_of(), **models))
+    assert before != after
+    gateways = [ingress(config)["deployments"][0] for config in (before, after)]
+    assert gateways[0].pop("user_config") != gateways[1].pop("user_config")
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"big": {"max_model_len": 4096}},
+        {"big": {"tensor": 2}},
+        {"big": {"source": "org/other"}},
+        {"big": {"engine": {"kv_cache_memory_bytes": "65M"}}},
+    ],
+)
+def test_what_a_replica_is_made_of_changes_its_own_applications(models: dict[str, Any]) -> None:
+    before, after = render(fleet_of()), render(changed(fleet_of(), **models))
+    assert replica(before, "big.0")["args"] != replica(after, "big.0")["args"]
+    assert ingress(before)["args"] == ingress(after)["args"]
+
+
+def test_gateways_take_the_config_that_is_rendered_for_them() -> None:
+    config = ingress(render(fleet_of()))["deployments"][0]["user_config"]
+    catalogue = parse_user_config(config)
+    assert {name: model.name for name, model in catalogue.by_name.items()} == {
+        "small": "small",
+        "s": "small",
+        "big": "big",
+    }
+
+
+def test_another_replica_leaves_those_that_run_as_they_are() -> None:
+    more = render(changed(fleet_of(), big={"replicas": {"min": 3, "max": 3}}))
+    applications = applications_of(more)
+    assert applications.pop("big.2")["args"]["application"] == "big.2"
+    assert applications == applications_of(render(fleet_of()))

@@ -1,0 +1,75 @@
+"""From any config to any other, one application at a time."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployments.render import render
+from deployments.steps import Action, applications_of, steps
+from tests.deployments.fleets import changed, configs, fleet_of
+
+NAMES = ["a.0", "a.1", "b.0", "c.0"]
+CONFIGS = configs(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1)))
+#: Without an ingress, also empty: what a first deploy or a foreign one may find.
+ANYTHING: st.SearchStrategy[dict[str, Any]] = CONFIGS | st.just({"applications": []})
+FAILED = st.sets(st.sampled_from([*NAMES, "flotilla"]))
+
+
+@settings(deadline=None)
+@given(ANYTHING, CONFIGS, FAILED)
+def test_the_steps_end_at_the_desired_config_wherever_they_begin(
+    current: dict[str, Any], desired: dict[str, Any], failed: set[str]
+) -> None:
+    taken = steps(applications_of(current), desired, failed)
+    last = taken[-1].config if taken else {**desired, "applications": current["applications"]}
+    assert applications_of(last) == applications_of(desired)
+    if taken:
+        assert last == desired
+
+
+@settings(deadline=None)
+@given(ANYTHING, CONFIGS, FAILED)
+def test_each_step_changes_exactly_the_application_that_it_names(
+    current: dict[str, Any], desired: dict[str, Any], failed: set[str]
+) -> None:
+    before = applications_of(current)
+    for step in steps(before, desired, failed):
+        after = applications_of(step.config)
+        differing = {n for n in {*before, *after} if before.get(n) != after.get(n)}
+        assert differing == {step.application}
+        assert (step.action is Action.ADD) == (step.application not in before)
+        assert (step.action is Action.REMOVE) == (step.application not in after)
+        before = after
+
+
+@settings(deadline=None)
+@given(CONFIGS, FAILED)
+def test_nothing_to_do_is_no_step_except_for_what_serve_has_given_up_on(
+    config: dict[str, Any], failed: set[str]
+) -> None:
+    again = {step.application for step in steps(applications_of(config), config, failed)}
+    assert again == failed & applications_of(config).keys()
+
+
+@settings(deadline=None)
+@given(CONFIGS, CONFIGS)
+def test_gateways_hear_of_replicas_after_they_are_there_and_before_they_go(
+    current: dict[str, Any], desired: dict[str, Any]
+) -> None:
+    order = [(s.action, s.application) for s in steps(applications_of(current), desired)]
+    told = [at for at, (_, name) in enumerate(order) if name == "flotilla"]
+    gone = [at for at, (action, _) in enumerate(order) if action is Action.REMOVE]
+    there = [at for at, (action, name) in enumerate(order) if at not in gone and at not in told]
+    assert there + told + gone == list(range(len(order)))
+
+
+def test_a_first_deploy_begins_with_the_ingress_that_replicas_report_to() -> None:
+    taken = steps({}, render(fleet_of()))
+    assert [step.application for step in taken] == ["flotilla", "big.0", "big.1"]
+
+
+def test_a_new_alias_is_one_step_that_no_replica_notices() -> None:
+    after = render(changed(fleet_of(), small={"aliases": ("other",)}))
+    taken = steps(applications_of(render(fleet_of())), after)
+    assert [(step.action, step.application) for step in taken] == [(Action.CHANGE, "flotilla")]

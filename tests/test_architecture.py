@@ -1,0 +1,147 @@
+"""The structure that the design promises, read from the source: import direction, purity, who may import what."""
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("cluster", "serving", "deployments", "ops")
+MAY_IMPORT = {
+    "cluster": {"cluster"},
+    "serving": {"serving"},
+    "deployments": {"deployments", "cluster", "serving"},
+    "ops": set(PACKAGES),
+}
+#: Values in, values out: clock, dice and the outside world are parameters.
+PURE = (
+    "serving/snapshot.py",
+    "serving/registry.py",
+    "serving/context.py",
+    "serving/errors.py",
+    "serving/keys.py",
+    "serving/usage.py",
+    "serving/bounds.py",
+    "serving/protocol",
+    "serving/routing",
+    "serving/replica/spec.py",
+    "deployments/model.py",
+    "deployments/fleet.py",
+    "deployments/rules.py",
+    "deployments/render.py",
+    "deployments/steps.py",
+)
+IMPURE = {"ray", "vllm", "asyncio", "time", "random", "os", "logging", "socket", "subprocess"}
+RAY_IMPORTERS = (
+    "serving/replica",
+    "serving/gateway/deployment.py",
+    "deployments/ingress.py",
+    "ops/controller_client.py",
+    "ops/bench",
+)
+SERVE_API = '"/api/serve'
+
+
+def sources() -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def offenders(wanted: set[str], allowed: tuple[str, ...]) -> list[str]:
+    return [
+        f"{relative(path)} imports {module}"
+        for path in sources()
+        if not relative(path).startswith(allowed)
+        for module in imports(path)
+        if module.split(".")[0] in wanted
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_go_one_way(package: str) -> None:
+    wrong = [
+        f"{relative(path)} imports {module}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for module in imports(path)
+        if module.split(".")[0] in set(PACKAGES) - MAY_IMPORT[package]
+    ]
+    assert wrong == []
+
+
+def test_only_the_replica_package_imports_vllm() -> None:
+    assert offenders({"vllm"}, ("serving/replica", "deployments/demo", "ops/bench")) == []
+
+
+def test_ray_is_imported_in_few_named_files() -> None:
+    assert offenders({"ray"}, RAY_IMPORTERS) == []
+
+
+def test_nobody_imports_rays_private_modules() -> None:
+    private = [
+        f"{relative(path)} imports {module}"
+        for path in sources()
+        for module in imports(path)
+        if module.startswith(("ray._", "ray.serve._"))
+    ]
+    assert private == []
+
+
+def test_pure_modules_know_no_clock_no_dice_and_no_outside() -> None:
+    impure = [
+        f"{relative(path)} imports {module}"
+        for path in sources()
+        if relative(path).startswith(PURE)
+        for module in imports(path)
+        if module.split(".")[0] in IMPURE
+    ]
+    assert impure == []
+
+
+def test_every_pure_module_that_is_named_here_exists() -> None:
+    assert [name for name in PURE if not (ROOT / name).exists()] == []
+
+
+def test_one_module_talks_to_serves_control_api() -> None:
+    users = [
+        relative(path)
+        for path in sources()
+        if SERVE_API in path.read_text() and not relative(path).startswith("ops/bench")
+    ]
+    assert users == ["deployments/serve_control.py"]
+
+
+def test_nothing_is_pickled_onto_a_socket() -> None:
+    assert offenders({"pickle", "cloudpickle", "marshal", "shelve"}, ()) == []
+
+
+def test_files_and_functions_stay_small(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [len(path.read_text().splitlines()) for path in sources()]
+    functions = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    ninetieth = functions[int(0.9 * len(functions))]
+    with capsys.disabled():
+        print(
+            f"\n{len(files)} files, median {statistics.median(files):.0f} lines; "
+            f"{len(functions)} functions, median {statistics.median(functions):.0f}, p90 {ninetieth}"
+        )
+    assert max(files) <= 400
+    assert statistics.median(functions) <= 9
+    assert ninetieth <= 30
