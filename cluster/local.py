@@ -1,7 +1,7 @@
 """A Ray cluster of one node on this machine, started and stopped as a whole.
 
-It listens on loopback only, with token authentication on. `ray start --block` leads a session of its own;
-whatever Ray starts stays in that session, so stopping it can prove that nothing is left.
+It listens on loopback only, with token authentication on. `ray start --block` leads a session of
+its own; whatever Ray starts stays in that session, so stopping it can prove that nothing is left.
 """
 
 import json
@@ -21,7 +21,8 @@ from cluster.errors import PortInUse, RayFailed
 from cluster.processes import session_members, signal_all, wait_until_gone
 
 LOOPBACK = "127.0.0.1"
-#: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes as it is.
+#: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes
+#: as it is.
 NODE_ADDRESS = "127.0.0.2"
 START_DEADLINE_S = 120.0
 STOP_DEADLINE_S = 20.0
@@ -136,7 +137,7 @@ class LocalRay:
     def _answers(self) -> bool:
         url = f"http://{LOOPBACK}:{self.ports.dashboard}/api/gcs_healthz"
         try:
-            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - loopback
+            with urllib.request.urlopen(url, timeout=2) as reply:
                 return bool(reply.status == 200)
         except urllib.error.HTTPError as refused:
             return refused.code == 401  # it answers; who may ask is another question

@@ -1,4 +1,6 @@
-"""What this machine must have before anything is started on it, and how many slots its memory carries."""
+"""What this machine must have before anything is started on it, and how many slots its memory
+carries.
+"""
 
 import platform
 import shutil
@@ -7,7 +9,8 @@ from pathlib import Path
 from cluster.errors import PrerequisiteMissing
 
 GIB = 1 << 30
-#: A worker of a small model on CPU takes about 0.7 GiB, its engine 1.2 GiB more (measured, vLLM 0.32.0).
+#: A worker of a small model on CPU takes about 0.7 GiB, its engine 1.2 GiB more (measured, vLLM
+#: 0.32.0).
 SLOT_BYTES = 3 * GIB // 2
 MAX_SLOTS = 16
 #: vLLM's queues between processes: two segments of some MiB for each rank.
@@ -22,7 +25,8 @@ def require_machine(memory_bytes: int) -> None:
     elif available_memory_bytes() < memory_bytes:
         missing.append(
             f"memory: about {memory_bytes / GIB:.1f} GiB are needed, "
-            f"{available_memory_bytes() / GIB:.1f} GiB are free; stop other programs or serve fewer replicas"
+            f"{available_memory_bytes() / GIB:.1f} GiB are free; "
+            "stop other programs or serve fewer replicas"
         )
     shared = Path("/dev/shm")  # noqa: S108 - asked for its size
     if shared.exists() and shutil.disk_usage(shared).free < SHARED_MEMORY_BYTES:

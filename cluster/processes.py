@@ -1,4 +1,6 @@
-"""Processes of one session on this machine, read from /proc: what `flotilla down` must leave none of."""
+"""Processes of one session on this machine, read from /proc: what `flotilla down` must leave none
+of.
+"""
 
 import contextlib
 import os

@@ -1,7 +1,8 @@
 """The Controller: the registry that replicas and gateways report to, and the owner of the keys.
 
-It decides nothing about a request; when it is away gateways go on with their last snapshot. Its state is
-on disk (keys, internal token) or comes back with the next reports (replicas, gateways) within a second.
+It decides nothing about a request; when it is away gateways go on with their last snapshot. Its
+state is on disk (keys, internal token) or comes back with the next reports (replicas, gateways)
+within a second.
 """
 
 import secrets

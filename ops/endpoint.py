@@ -1,4 +1,6 @@
-"""The proof that a fleet serves: a real completion through the gateway, asked for until it comes or time is up."""
+"""The proof that a fleet serves: a real completion through the gateway, asked for until it comes or
+time is up.
+"""
 
 import asyncio
 from dataclasses import dataclass

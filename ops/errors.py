@@ -35,7 +35,7 @@ class NoSlots(OpsError):
         sums = " + ".join(f"{count} ({name})" for name, count in wanted.items())
         super().__init__(
             f"the fleet needs {sums} = {sum(wanted.values())} slots, this machine has {slots}; "
-            "serve fewer replicas or smaller shapes, or free memory (1.5 GiB a slot) and start again"
+            "serve fewer replicas or smaller shapes, or free memory (1.5 GiB a slot)"
         )
 
 

@@ -1,7 +1,7 @@
 """Brings a fleet up on this machine alone, step by step, and takes it down again.
 
-Everything that can be refused is refused before anything is started; a second run finds things as they
-should be and changes nothing.
+Everything that can be refused is refused before anything is started; a second run finds things as
+they should be and changes nothing.
 """
 
 import asyncio
@@ -109,7 +109,6 @@ async def _client_key(base_url: str) -> str:
     key = str(await asyncio.to_thread(call_controller, "create_key", KEY_NAME))
     write_private(path, key)
     return key
-
 
 
 def _installed_device() -> Device:

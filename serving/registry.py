@@ -1,7 +1,8 @@
 """Which replicas there are, from their own reports. Pure: reports and the clock in, a snapshot out.
 
-A report that stays away is old news, not no news: the replica is kept for `FORGET_S`, since the way to the
-Controller may be what broke. A new start of the same application is the end of the old one at once.
+A report that stays away is old news, not no news: the replica is kept for `FORGET_S`, since the way
+to the Controller may be what broke. A new start of the same application is the end of the old one
+at once.
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """What replicas tell the Controller and what the Controller tells gateways: values only, no I/O.
 
-A gateway routes on the newest snapshot it has; a snapshot is whole, never a difference, so a lost one costs nothing.
+A gateway routes on the newest snapshot it has; a snapshot is whole, never a difference, so a lost
+one costs nothing.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """What bounds the tokens of a text without counting them, measured on the replica's own tokenizer.
+    """What bounds the tokens of a text without counting them, measured on the replica's own
+    tokenizer.
 
     tokens <= UTF-8 bytes + `request_overhead_tokens` + messages * `message_overhead_tokens`, and
     tokens >= UTF-8 bytes / `longest_token_bytes`.

@@ -13,7 +13,7 @@ from typing import Any
 
 from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
 
-TOKEN = "internal-token"  # noqa: S105
+TOKEN = "internal-token"
 CREATED = 1_723_728_526
 
 

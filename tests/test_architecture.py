@@ -1,4 +1,6 @@
-"""The structure that the design promises, read from the source: import direction, purity, who may import what."""
+"""The structure that the design promises, read from the source: import direction, purity, who may
+import what.
+"""
 
 import ast
 import statistics
@@ -140,7 +142,8 @@ def test_files_and_functions_stay_small(capsys: pytest.CaptureFixture[str]) -> N
     with capsys.disabled():
         print(
             f"\n{len(files)} files, median {statistics.median(files):.0f} lines; "
-            f"{len(functions)} functions, median {statistics.median(functions):.0f}, p90 {ninetieth}"
+            f"{len(functions)} functions, median {statistics.median(functions):.0f}, "
+            f"p90 {ninetieth}"
         )
     assert max(files) <= 400
     assert statistics.median(functions) <= 9

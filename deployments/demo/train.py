@@ -1,14 +1,14 @@
 """Trains the demo model from nothing and writes it to `model/`: `python -m deployments.demo.train`.
 
-One core, about ten minutes. The seed fixes the data and the first weights; another processor may
-round differently, so elsewhere the weights come out alike, not identical.
+One core, about twenty minutes beside other work. The seed fixes the data and the first weights;
+another processor may round differently: elsewhere the weights come out alike, not identical.
 """
 
-import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,17 +25,33 @@ from deployments.demo import corpus as corpora
 from deployments.demo import score as scores
 from deployments.demo import tokenizer as tokenizers
 from deployments.demo.chat import END_OF_TEXT, TURN_END
+from deployments.demo.corpus import Corpus
 from deployments.demo.sampler import Row, Sampler
 
 OUTPUT = Path(__file__).with_name("model")
 SEED = 20240817
 WINDOW_TOKENS = 8192
-STEPS = int(os.environ.get("STEPS", "800"))
 WARM_UP_STEPS = 50
-#: The learning rate is constant and falls to zero over this last share of the steps.
+#: The learning rate is constant and falls to zero over this last share of a round's steps.
 COOL_DOWN_SHARE = 0.4
-LEARNING_RATE = 0.0025
 REPORT_EVERY_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Round:
+    """Training from the weights on disk, with a fresh optimizer and fresh questions."""
+
+    steps: int
+    learning_rate: float
+
+    def rate(self, step: int) -> float:
+        """The share of the learning rate that applies at a step."""
+        cool_down = (self.steps - step) / (COOL_DOWN_SHARE * self.steps)
+        return min(1.0, step / WARM_UP_STEPS, cool_down)
+
+
+#: The first learns the answers; the second, at a lower rate, settles trained questions it missed.
+ROUNDS = (Round(800, 0.0025), Round(400, 0.0015))
 
 
 def main() -> None:
@@ -45,11 +61,16 @@ def main() -> None:
     tokenizer = tokenizers.train(corpus, WINDOW_TOKENS)
     model = build(tokenizer)
     say(f"{sum(weight.numel() for weight in model.parameters()):,} parameters")
-    fit(model, Sampler(corpus, tokenizer, SEED))
-    save(model, tokenizer)
-    stored = LlamaForCausalLM.from_pretrained(OUTPUT, dtype=torch.float32).eval()
+    for number, training in enumerate(ROUNDS):
+        fit(model, Sampler(corpus, tokenizer, SEED + number), training)
+        save(model, tokenizer)
+        model = LlamaForCausalLM.from_pretrained(OUTPUT, dtype=torch.float32)
+    report(model.eval(), tokenizer, corpus)
+
+
+def report(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> None:
     for name, cases in scores.cases(corpus).items():
-        result = scores.score(stored, tokenizer, cases)
+        result = scores.score(model, tokenizer, cases)
         say(f"{name}: {result}")
         if result.missed:
             say(f"  missed: {' | '.join(result.missed)}")
@@ -74,11 +95,12 @@ def build(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def fit(model: LlamaForCausalLM, sampler: Sampler) -> None:
-    optimizers = _optimizers(model)
-    schedules = [LambdaLR(optimizer, _rate) for optimizer in optimizers]
+def fit(model: LlamaForCausalLM, sampler: Sampler, training: Round) -> None:
+    model.train()
+    optimizers = _optimizers(model, training.learning_rate)
+    schedules = [LambdaLR(optimizer, training.rate) for optimizer in optimizers]
     began, tokens, mean_loss = time.monotonic(), 0, 0.0
-    for step in range(1, STEPS + 1):
+    for step in range(1, training.steps + 1):
         rows = sampler.batch()
         loss = _loss(model, rows)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -89,9 +111,9 @@ def fit(model: LlamaForCausalLM, sampler: Sampler) -> None:
         model.zero_grad()
         tokens += sum(len(row.ids) for row in rows)
         mean_loss = loss.item() if step == 1 else 0.95 * mean_loss + 0.05 * loss.item()
-        if step % REPORT_EVERY_STEPS == 0 or step == STEPS:
-            seconds = time.monotonic() - began
-            say(f"step {step}/{STEPS}  loss {mean_loss:.4f}  {tokens:,} tokens  {seconds:.0f} s")
+        if step % REPORT_EVERY_STEPS == 0 or step == training.steps:
+            done = f"{tokens:,} tokens  {time.monotonic() - began:.0f} s"
+            say(f"step {step}/{training.steps}  loss {mean_loss:.4f}  {done}")
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -114,21 +136,15 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, which needs fewer steps than AdamW; AdamW for the rest."""
+def _optimizers(model: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for the embedding, a table, and the norms, vectors."""
     named = list(model.named_parameters())
     matrices = [weight for name, weight in named if weight.ndim == 2 and "embed" not in name]
     rest = [weight for name, weight in named if weight.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(
-            matrices, lr=LEARNING_RATE, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-        ),
-        torch.optim.AdamW(rest, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-
-
-def _rate(step: int) -> float:
-    return min(1.0, step / WARM_UP_STEPS, (STEPS - step) / (COOL_DOWN_SHARE * STEPS))
 
 
 def _loss(model: LlamaForCausalLM, rows: Sequence[Row]) -> torch.Tensor:

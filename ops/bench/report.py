@@ -15,6 +15,8 @@ NOTES = """\
 - "added" is the gateway's latency minus direct's, both at 1 connection, percentile by percentile.
 - "ours / it" is our rate over its rate; "its CPU / ours" the price of the same work.
   Above 1.0 we are ahead.
+- Chunks that come as fast as they can pile up, and a gateway that is behind reads several at once:
+  that makes each cheap. The paced table has the price of a chunk at an engine's pace.
 - With several rounds a figure is the median; rates carry their range.
 """
 
@@ -60,7 +62,7 @@ def _row_table(results: Results, title: str, shapes: tuple[Shape, ...], fields: 
             cells.added(name, alone) if alone else NOTHING,
             cells.latency(name, busy),
         )
-        for name in results.measured
+        for name in results.setups
     )
     return Table(title, headers, rows)
 
@@ -77,7 +79,7 @@ def _paced_table(results: Results, shape: Shape) -> Table:
             cells.price(name, shape),
             cells.latency(name, shape),
         )
-        for name in results.measured
+        for name in results.setups
     )
     return Table(title, headers, rows)
 

@@ -18,23 +18,25 @@ class Results:
     command: str
     window: Window
     rounds: int
-    #: In the order of the tables: name -> how it was set up, with versions.
+    #: Who was measured, in the order of the tables: name -> how it was set up, with versions.
     setups: dict[str, str]
+    #: Who was not: name -> why.
     skipped: dict[str, str]
     samples: Samples
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        return tuple(name for name in self.setups if name not in self.skipped)
 
 
 def noise(results: Results) -> str:
     """How far to trust the figures."""
-    shares = [sample.foreign_busy for sample in results.samples]
+    gateway = [sample.gateway_foreign for sample in results.samples]
+    rig = [sample.rig_foreign for sample in results.samples]
     return (
-        f"Other work took {percentile(shares, 0.5):.0%} of the rig's core in the median load, "
-        f"{max(shares, default=math.nan):.0%} in the worst."
+        f"Other work took {_range(gateway)} of the gateway's core and {_range(rig)} of the rig's "
+        "(median load..worst load)."
     )
+
+
+def _range(shares: list[float]) -> str:
+    return f"{percentile(shares, 0.5):.0%}..{percentile(shares, 1.0):.0%}"
 
 
 def errors(results: Results) -> tuple[str, ...]:

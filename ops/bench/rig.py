@@ -35,9 +35,11 @@ _VENVS = ROOT / ".bench"
 #: HAProxy refuses a socket with a path of 98 bytes or more, and Serve puts 68 of its own in it.
 _SHORT = "/tmp"  # noqa: S108 - the folder made there has a random name and is ours alone
 _START_LIMIT_S = 180.0
-_QUIET = 0.2
+#: Less than this share of a core, this often in a row: on a busy machine one look proves little.
+_QUIET = 0.1
+_QUIET_ENOUGH = 3
 _QUIET_POLL_S = 0.25
-_QUIET_POLLS = 20
+_QUIET_POLLS = 240
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Gate:
     """A gateway that is up: where it is, and which processes are its own."""
 
     target: Target
-    pids: Callable[[], tuple[int, ...]]
+    family: Callable[[], tuple[proc.Process, ...]]
 
 
 Say = Callable[[str], None]
@@ -85,7 +87,7 @@ class Rig:
         with self._up(rival) as gate:
             for shape in self._plan.shapes:
                 say(f"{rival.name}: {shape.name}")
-                self._settle(gate)
+                self._settle(rival, gate)
                 yield self._sample(rival, gate, shape)
 
     @contextmanager
@@ -99,7 +101,7 @@ class Rig:
         with child.running(launch.argv, env=launch.env, core=core, log=log) as process:
             target = Target(site.port, MODEL, self._key)
             process.wait_until(Steady(target), _START_LIMIT_S)
-            yield Gate(target, lambda: proc.counted(process.family(), rival.counted))
+            yield Gate(target, process.family)
 
     def _site(self, rival: Rival) -> Site:
         port, *spare = _free_ports(4)
@@ -116,25 +118,32 @@ class Rig:
             spare_ports=(spare[0], spare[1], spare[2]),
         )
 
-    def _settle(self, gate: Gate) -> None:
+    def _settle(self, rival: Rival, gate: Gate) -> None:
         """Waits for the work left over from the load before; not for ever, some never rest."""
-        pids = gate.pids()
+        pids = proc.counted(gate.family(), rival.counted)
+        quiet, before = 0, proc.cpu_s(pids)
         for _ in range(_QUIET_POLLS):
-            before = proc.cpu_s(pids)
             time.sleep(_QUIET_POLL_S)
-            if (proc.cpu_s(pids) - before) / _QUIET_POLL_S < _QUIET:
+            now = proc.cpu_s(pids)
+            quiet = quiet + 1 if now - before < _QUIET * _QUIET_POLL_S else 0
+            before = now
+            if quiet == _QUIET_ENOUGH:
                 return
 
     def _sample(self, rival: Rival, gate: Gate, shape: Shape) -> Sample:
         post(self._direct, f"{PAUSE_PATH}?ms={shape.pause_ms}", b"")
-        pids, upstream = gate.pids(), (self._upstream.process.pid,)
+        everything = gate.family()
+        gateway, family = proc.counted(everything, rival.counted), proc.counted(everything, ())
+        upstream = (self._upstream.process.pid,)
 
         def probe() -> Mark:
             return Mark(
-                gateway_s=proc.cpu_s(pids),
+                gateway_s=proc.cpu_s(gateway),
+                family_s=proc.cpu_s(family),
                 load_s=time.process_time(),
                 upstream_s=proc.cpu_s(upstream),
-                core_s=proc.core_busy_s(self._plan.cores.load),
+                gateway_core_s=proc.core_busy_s(self._plan.cores.gateway),
+                load_core_s=proc.core_busy_s(self._plan.cores.load),
             )
 
         try:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ops.bench.load import Measured
 from ops.bench.shape import Shape
@@ -19,11 +19,14 @@ _FAIR = 0.4
 class Mark:
     """Processor seconds used so far, on each side of the rig."""
 
+    #: What counts as the gateway, and all that was started for it.
     gateway_s: float
+    family_s: float
     load_s: float
     upstream_s: float
-    #: Time the core of the load was not idle, whoever used it.
-    core_s: float
+    #: Time the two cores were not idle, whoever used them.
+    gateway_core_s: float
+    load_core_s: float
 
 
 @dataclass(frozen=True)
@@ -42,40 +45,44 @@ class Sample:
     #: Shares of a core.
     gateway_busy: float
     rig_busy: float
-    #: What other work took of the rig's core: noise.
-    foreign_busy: float
+    #: What work that is none of ours took of the two cores: noise.
+    gateway_foreign: float
+    rig_foreign: float
     errors: dict[str, int]
 
     @property
     def is_rig_bound(self) -> bool:
         """The rig had no time left and the gateway did: the rate is the rig's limit."""
-        is_full = self.rig_busy + self.foreign_busy >= _FULL and self.rig_busy >= _FAIR
+        is_full = self.rig_busy + self.rig_foreign >= _FULL and self.rig_busy >= _FAIR
         return is_full and self.gateway_busy < _FULL
 
 
 def sample(rival: str, shape: Shape, measured: Measured[Mark], *, shares_core: bool) -> Sample:
     tally, elapsed_s = measured.tally, measured.elapsed_s
-    opened, closed = measured.opened, measured.closed
-    cpu_s = closed.gateway_s - opened.gateway_s
-    load_s, upstream_s = closed.load_s - opened.load_s, closed.upstream_s - opened.upstream_s
-    rig_s = load_s + upstream_s if shares_core else load_s
-    foreign_s = closed.core_s - opened.core_s - rig_s
+    used = _between(measured.opened, measured.closed)
+    rig_s = used.load_s + used.upstream_s if shares_core else used.load_s
     return Sample(
         rival=rival,
         shape=shape,
         replies_per_s=tally.replies / elapsed_s,
         chunks_per_s=tally.chunks / elapsed_s if shape.stream else math.nan,
-        cpu_s_per_1000_replies=per_thousand(cpu_s, tally.replies),
-        cpu_s_per_1000_chunks=per_thousand(cpu_s, tally.chunks),
+        cpu_s_per_1000_replies=per_thousand(used.gateway_s, tally.replies),
+        cpu_s_per_1000_chunks=per_thousand(used.gateway_s, tally.chunks),
         total_p50_ms=percentile(tally.total_s, 0.50) * _MS,
         total_p99_ms=percentile(tally.total_s, 0.99) * _MS,
         first_p50_ms=percentile(tally.first_s, 0.50) * _MS,
         first_p99_ms=percentile(tally.first_s, 0.99) * _MS,
-        gateway_busy=cpu_s / elapsed_s,
+        gateway_busy=used.gateway_s / elapsed_s,
         rig_busy=rig_s / elapsed_s,
-        foreign_busy=max(foreign_s, 0.0) / elapsed_s,
+        gateway_foreign=max(used.gateway_core_s - used.family_s, 0.0) / elapsed_s,
+        rig_foreign=max(used.load_core_s - rig_s, 0.0) / elapsed_s,
         errors=dict(tally.errors),
     )
+
+
+def _between(opened: Mark, closed: Mark) -> Mark:
+    names = (field.name for field in fields(Mark))
+    return Mark(**{name: getattr(closed, name) - getattr(opened, name) for name in names})
 
 
 class Samples:

@@ -1,4 +1,6 @@
-"""`flotilla up` and `flotilla down`: this machine as a cluster of one node, from nothing to a proven completion."""
+"""`flotilla up` and `flotilla down`: this machine as a cluster of one node, from nothing to a
+proven completion.
+"""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +19,9 @@ RAY_PORT_HELP = "First of three ports for Ray, where 6379, 8265 and 52365 are ta
 @click.argument("path", metavar="[FLEET]", type=click.Path(path_type=Path), default=DEMO_FLEET)
 @click.option("--ray-port", type=click.IntRange(1024, 65533), help=RAY_PORT_HELP)
 def up(path: Path, ray_port: int | None) -> None:
-    """Start Ray on this machine, deploy FLEET (the demo fleet without one), prove it, print how to use it."""
+    """Start Ray on this machine, deploy FLEET (the demo fleet without one), prove it, print how to
+    use it.
+    """
     from ops.local_fleet import bring_up
 
     endpoint = asyncio.run(bring_up(path, ray_port))

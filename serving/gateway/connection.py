@@ -34,6 +34,8 @@ class App(Protocol):
     """What a connection asks of the gateway."""
 
     deadlines: Deadlines
+    #: Every answer is the last of its connection.
+    is_draining: bool
 
     def check_head(self, head: Head) -> ApiError | None: ...
     def serve(self, exchange: Exchange) -> None: ...
@@ -60,7 +62,6 @@ class ClientConnection(asyncio.Protocol):
         #: Since when the client has taken nothing of what we write; 0 while it does.
         self._stalled_s = 0.0
         self._is_lingering = False
-        self._is_draining = False
 
     # asyncio's side
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,7 +142,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _start(self, message: Message) -> None:
         self._deadline_s = 0.0
-        if self._is_draining:
+        if self._app.is_draining:
             message.head.keep_alive = False
         exchange = self._active = Exchange(self, message)
         if exchange.refused is not None:
@@ -170,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
             self._linger()
         elif self._waiting or self._unread or self._parser.is_refusing:
             self._loop.call_soon(self._go_on)
-        elif self._is_draining:
+        elif self._app.is_draining:
             self._transport.close()
         else:
             self._deadline_s = self._loop.time() + self._app.deadlines.keep_alive_s
@@ -212,12 +213,15 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
     @property
+    def peer(self) -> object:
+        return self._transport.get_extra_info("peername")
+
+    @property
     def is_idle(self) -> bool:
         return self._active is None and not self._waiting and self._parser.phase is Phase.IDLE
 
     def drain(self) -> None:
-        """No request after the one under way."""
-        self._is_draining = True
+        """Closes if nothing is under way; otherwise the next answer is the last."""
         if self.is_idle and not self._is_lingering:
             self._transport.close()
 

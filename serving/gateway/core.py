@@ -21,7 +21,7 @@ from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.job import Job
 from serving.gateway.parser import Head
-from serving.gateway.refusal import overloaded, shutting_down
+from serving.gateway.refusal import overloaded
 from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
 from serving.protocol import check_chat, check_completion
@@ -137,8 +137,6 @@ class GatewayCore:
         check = check_chat if kind is Kind.CHAT else check_completion
         checked = check(exchange.body)
         model = self.model(checked.model)
-        if self.is_draining:
-            raise shutting_down()
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
         self.budget.in_flight += 1

@@ -10,9 +10,15 @@ import socket
 from serving.bounds import WRITE_BUFFER_BYTES
 from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
+from serving.gateway.handover import steer, unsteer
 
 #: Connections the kernel keeps for us while the loop is busy; 10,000 clients may come at once.
 BACKLOG = 4_096
+#: Handshakes that began before the steering end within a round trip or two.
+HANDOVER_S = 0.3
+#: How often and how long a probe is looked for; an idle loop accepts at once.
+PROBE_LOOKS = 10
+PROBE_LOOK_S = 0.02
 _USER_TIMEOUT_MS = 30_000
 _KEEPALIVE_IDLE_S = 30
 
@@ -24,6 +30,7 @@ class Server:
         self._listening: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._drained: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def is_serving(self) -> bool:
@@ -31,6 +38,7 @@ class Server:
 
     async def start(self, sock: socket.socket) -> None:
         loop = self._core.loop
+        self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
         self._sweeper = loop.create_task(self._sweep())
 
@@ -53,10 +61,11 @@ class Server:
 
     async def _drain(self, grace_s: float) -> None:
         self._core.is_draining = True
-        if self._listening is not None:
-            self._listening.close()
         for connection in tuple(self._connections):
             connection.drain()
+        if self._listening is not None and self._socket is not None:
+            await self._hand_over(self._socket)
+            self._listening.close()
         await self._wait_empty(grace_s)
         for connection in tuple(self._connections):
             connection.shut_down()
@@ -66,6 +75,30 @@ class Server:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self._core.close()
+
+    async def _hand_over(self, sock: socket.socket) -> None:
+        """Leaves new connections to the other gateway of the port, if there is one."""
+        for index in (0, 1):
+            if not steer(sock, index):
+                return
+            if not await self._accepts_itself(sock):
+                await asyncio.sleep(HANDOVER_S)
+                return
+        unsteer(sock)
+
+    async def _accepts_itself(self, sock: socket.socket) -> bool:
+        """Connects to the port and looks whether the connection comes in here."""
+        host, port = sock.getsockname()[:2]
+        probe = socket.socket(sock.family, socket.SOCK_STREAM)
+        with probe:
+            probe.setblocking(False)
+            await self._core.loop.sock_connect(probe, (_reachable(host), port))
+            name = probe.getsockname()
+            for _ in range(PROBE_LOOKS):
+                if any(connection.peer == name for connection in self._connections):
+                    return True
+                await asyncio.sleep(PROBE_LOOK_S)
+        return False
 
     async def _wait_empty(self, seconds: float) -> None:
         loop = self._core.loop
@@ -85,7 +118,12 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     sock.setblocking(False)
+    unsteer(sock)
     return sock
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _set_options(sock: socket.socket) -> None:

@@ -102,12 +102,10 @@ class EventFilter:
     def _whole_events(self, data: bytes) -> bytes:
         if self._tail:
             data = self._tail + data
-        end = data.rfind(b"\n\n") + 2
-        if end == len(data):
+        if data.endswith(_END):
             self._tail = b""
             return data
-        if end == 1:
-            end = 0
+        end = data.rfind(_END) + 2 if _END in data else 0
         self._tail = data[end:]
         if len(self._tail) > bounds.EVENT_BYTES:
             raise Garbled

@@ -1,10 +1,12 @@
-"""vLLM's CPU worker with two gaps closed that keep pipeline stages from running eagerly. Loaded by vLLM by name.
+"""vLLM's CPU worker with two gaps closed that keep pipeline stages from running eagerly. Loaded by
+vLLM by name.
 
-Both were read in vLLM 0.32.0 and hold for that version; `tests/replicas` fails when they close upstream.
-1. Whether a rank sits on rank 0's node is decided by dividing ranks by the number of devices, and the CPU
-   platform counts one device: a stage of several ranks asserts at start.
-2. A later stage's input buffers are made by the warm-up alone, which eager CPU engines skip: the first
-   request asserts. With the buffers made here no stage needs torch.compile, and no machine a compiler.
+Both were read in vLLM 0.32.0; decision 3 says more.
+1. Whether a rank sits on rank 0's node is decided by dividing ranks by the number of devices, and
+   the CPU platform counts one device: a stage of several ranks asserts at start.
+2. A later stage's input buffers are made by the warm-up alone, which eager CPU engines skip: the
+   first request asserts. With the buffers made here no stage needs torch.compile, and no machine a
+   compiler.
 """
 
 from typing import Any

@@ -1,14 +1,17 @@
-"""The Serve deployment of one replica: starts the gang, serves its port, says when it is ill, drains, goes.
+"""The Serve deployment of one replica: starts the gang, serves its port, says when it is ill,
+drains, goes.
 
 Rules
 1. Ready means proven: the engine has made a token and the Controller knows the address.
-2. The first sign of death (engine, follower, server) takes the replica off the Controller's list and ends
-   this process at once. Serve then replaces the gang as a whole; the warden removes what is left of it.
-3. A drain tells the Controller first, finishes what runs within the grace, then stops the engine. A dead
-   engine is not drained: its accelerators come free at once.
+2. The first sign of death (engine, follower, server) takes the replica off the Controller's list
+   and ends this process at once. Serve then replaces the gang as a whole; the warden removes what
+   is left of it.
+3. A drain tells the Controller first, finishes what runs within the grace, then stops the engine. A
+   dead engine is not drained: its accelerators come free at once.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -18,7 +21,7 @@ import uvicorn
 from ray import serve
 from ray.serve import Application
 
-from serving.replica.engine import Engine, stage_argv, set_environment
+from serving.replica.engine import Engine, set_environment, stage_argv
 from serving.replica.errors import EngineFailed, GangFailed
 from serving.replica.facts import token_facts
 from serving.replica.gang import Gang
@@ -45,7 +48,9 @@ logger = logging.getLogger(__name__)
 class Replica:
     """One engine with all its stages behind one HTTP port."""
 
-    async def __init__(self, args: dict[str, Any]) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, args: dict[str, Any]
+    ) -> None:
         self._spec = ReplicaSpec.from_args(args)
         self._id = f"{self._spec.application}#{secrets.token_hex(4)}"
         self._node = node_address()
@@ -54,7 +59,7 @@ class Replica:
         self._facts: TokenFacts | None = None
         self._engine: Engine | None = None
         self._registration = Registration(self._report, self._accept_tokens)
-        guard_this_process()
+        self._warden = guard_this_process()
         set_environment(self._spec, self._node, interface_of(self._node))
         self._gang = await Gang.form(self._spec)
         try:
@@ -63,6 +68,7 @@ class Replica:
                 await self._engine.prove()
         except TimeoutError as late:
             raise EngineFailed(f"the engine did not start in {START_DEADLINE_S:.0f} s") from late
+        await asyncio.to_thread(self._warden.look)
         self._facts = await asyncio.to_thread(token_facts, self._engine.tokenizer)
         self._guard = Guard(self._engine.app, self._id)
         await self._serve()
@@ -87,6 +93,7 @@ class Replica:
         self._watch.cancel()
         self._server.should_exit = True
         await self._serving
+        await asyncio.to_thread(self._warden.look)
         await engine.stop()
         self._gang.release()
 
@@ -128,7 +135,7 @@ class Replica:
 
     async def _watch_for_death(self, engine: Engine) -> None:
         lost = asyncio.create_task(self._gang.lost())
-        while not (engine.is_dead or lost.done() or self._serving.done()):
+        while not (engine.is_dead or lost.done() or self._serving.done()):  # noqa: ASYNC110 - vLLM too
             await asyncio.sleep(WATCH_PERIOD_S)
         cause = lost.result() if lost.done() else "the engine or its server died"
         logger.error("%s ends: %s", self._id, cause)
@@ -137,9 +144,9 @@ class Replica:
 
     async def _drain(self) -> None:
         await asyncio.sleep(NOTICE_S)
-        deadline_s = asyncio.get_running_loop().time() + self._spec.grace_s
-        while self._guard.in_flight and asyncio.get_running_loop().time() < deadline_s:
-            await asyncio.sleep(WATCH_PERIOD_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._spec.grace_s):
+                await self._guard.idle.wait()
 
     def _accept_tokens(self, tokens: tuple[str, ...]) -> None:
         self._guard.accept_tokens(tokens)

@@ -1,4 +1,4 @@
-"""Measures on a replica's own tokenizer what bounds the tokens of a request without counting them."""
+"""Measures on a replica's own tokenizer what bounds a request's tokens without counting them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -2,19 +2,21 @@
 
 import ray
 
-from serving.replica.engine import Rendezvous, stage_argv, run_stage, set_environment
+from serving.replica.engine import Rendezvous, run_stage, set_environment, stage_argv
 from serving.replica.network import interface_of, node_address
 from serving.replica.spec import ReplicaSpec
 from serving.replica.warden import guard_this_process
 
 
 class Follower:
-    """Lives and dies with its leader: Ray ends an actor whose owner is gone, the warden its workers."""
+    """Lives and dies with its leader: Ray ends an actor whose owner is gone, the warden its
+    workers.
+    """
 
     def __init__(self, spec: ReplicaSpec) -> None:
         self._spec = spec
         self._address = node_address()
-        guard_this_process()
+        self._warden = guard_this_process()
         set_environment(spec, self._address, interface_of(self._address))
 
     def address(self) -> str:

@@ -1,7 +1,8 @@
 """Brings the stages of one replica together and knows when one is lost.
 
 Rules
-1. One bundle of the replica's placement group is one stage, with all of its accelerators; the leader
+1. One bundle of the replica's placement group is one stage, with all of its accelerators; the
+   leader
    is in bundle 0, follower i in bundle i. A tensor-parallel group therefore never spans nodes.
 2. A gang is whole or gone: a follower that ends, for whatever reason, ends the gang.
 3. The leader owns the followers: when it dies Ray ends them, so no stage outlives its gang.
@@ -77,7 +78,7 @@ def _start_follower(spec: ReplicaSpec, stage: int) -> Any:
         ray.util.get_current_placement_group(), placement_group_bundle_index=stage
     )
     resources = spec.stage_resources()
-    return FollowerActor.options(  # type: ignore[attr-defined]
+    return FollowerActor.options(
         num_cpus=0,
         num_gpus=resources.pop("GPU", 0),
         resources=resources,

@@ -1,8 +1,10 @@
 """The only way into the engine's HTTP app: a closed list of routes behind the internal token.
 
-vLLM's own key check leaves many routes open, so nothing of its app is reachable except through here.
+vLLM's own key check leaves many routes open, so nothing of its app is reachable except through
+here.
 """
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -36,7 +38,10 @@ class Guard:
         self._app = app
         self._identity = (b"x-flotilla-replica", replica_id.encode())
         self._tokens: tuple[bytes, ...] = ()
-        self.in_flight = 0
+        self._in_flight = 0
+        #: Set while no request is under way.
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     def accept_tokens(self, tokens: tuple[str, ...]) -> None:
         """The tokens that open the door from now on; none means that nobody enters."""
@@ -52,11 +57,20 @@ class Guard:
         if refusal is not None:
             await self._refuse(send, *refusal)
             return
-        self.in_flight += 1
+        self._enter()
         try:
             await self._app(scope, receive, self._signed(send))
         finally:
-            self.in_flight -= 1
+            self._leave()
+
+    def _enter(self) -> None:
+        self._in_flight += 1
+        self.idle.clear()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self.idle.set()
 
     def _refusal(self, scope: Scope) -> tuple[int, bytes] | None:
         headers = dict(scope["headers"])

@@ -31,7 +31,7 @@ class LoadMeter:
             self._tokens += iteration.num_generation_tokens
 
     def read(self, unfinished: int) -> Load:
-        """The load now; `unfinished` requests are known to the frontend, which sees an abort first."""
+        """The load now. The frontend counts `unfinished` requests: it sees an abort first."""
         waiting = min(self._waiting, unfinished)
         return Load(
             waiting=waiting,

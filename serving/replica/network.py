@@ -18,7 +18,7 @@ def interface_of(address: str) -> str:
         return "lo"  # all of 127.0.0.0/8 is there, though only one address of it is listed
     for name, addresses in psutil.net_if_addrs().items():
         if any(entry.address == address for entry in addresses):
-            return name
+            return str(name)
     raise OSError(f"no interface of this node carries {address}")
 
 
@@ -30,6 +30,6 @@ def listening_socket(address: str) -> socket.socket:
 
 
 def free_port(address: str) -> int:
-    """A port that was free a moment ago; another may take it, then the start fails and is repeated."""
+    """A port that was free a moment ago; when another takes it the start fails, and is repeated."""
     with listening_socket(address) as sock:
         return int(sock.getsockname()[1])

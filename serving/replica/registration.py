@@ -1,4 +1,6 @@
-"""The replica's line to the Controller: joins once, then reports a few times a second. No request waits on it."""
+"""The replica's line to the Controller: joins once, then reports a few times a second. No request
+waits on it.
+"""
 
 import asyncio
 import contextlib
@@ -25,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class Registration:
-    """Sends `describe()` to the Controller and hands the internal tokens it answers with to `accept`."""
+    """Sends `describe()` to the Controller and hands the internal tokens it answers with to
+    `accept`.
+    """
 
     def __init__(
         self,

@@ -1,43 +1,66 @@
-"""Cleans up what a replica's process leaves when it dies, however it dies. Standard library only: run as a script.
+"""Cleans up what a replica's process leaves when it dies, however it dies. Standard library only:
+run as a script.
 
 Rules
-1. The process that starts vLLM leads a process group of its own; every engine and worker process is born into it.
-2. The warden is no child of that process (Ray kills children) and no member of the group; it holds the
-   read end of a pipe whose only write end is in the leader. End of file means: the leader is gone.
+1. The process that starts vLLM leads a process group of its own; every engine and worker process is
+   born into it.
+2. The warden is no child of that process (Ray kills children) and no member of the group; it holds
+   one end of a line whose only other end is in the leader. End of file means: the leader is gone.
 3. Then the whole group is killed and the shared-memory segments that it had mapped are removed.
-   Segments are noted while the group lives, since a dead process has no maps to read.
+   Segments are noted while the group lives, since a dead process has no maps to read: now and then,
+   and whenever the leader asks for it. They are known by inode; a semaphore is mapped under another
+   name.
 4. The warden never outlives its work: after end of file it ends within `KILL_DEADLINE_S`.
 """
 
+import contextlib
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+SHARED_MEMORY = "/dev/shm/"  # noqa: S108 - looked into, no temporary file is made there
 #: Prefixes of the segments vLLM and `multiprocessing` make; nothing else in /dev/shm is touched.
 SEGMENT_PREFIXES = ("psm_", "vllm_", "sem.mp-")
 #: Segments are made while an engine starts, so looking becomes rarer with age.
-FIRST_LOOK_S, LAST_LOOK_S = 1.0, 60.0
+FIRST_LOOK_S, LAST_LOOK_S = 1.0, 15.0
 KILL_DEADLINE_S = 20.0
+#: It reads /proc, which takes milliseconds.
+LOOK_DEADLINE_S = 10.0
 
 
-def guard_this_process() -> None:
+class Warden:
+    """The leader's line to its warden; it closes when the leader's process ends, never before."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+
+    def look(self) -> None:
+        """Returns when the warden has noted the segments that exist now. Raises OSError."""
+        self._line.sendall(b"l")
+        self._line.recv(1)
+
+
+def guard_this_process() -> Warden:
     """Makes this process the leader of a group of its own and starts the group's warden."""
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
-    read_end, _write_end = os.pipe()  # the write end stays open for as long as this process lives
+    ours, its = socket.socketpair()
+    ours.settimeout(LOOK_DEADLINE_S)
     subprocess.run(  # noqa: S603 - our own interpreter and file
-        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(read_end)],
-        pass_fds=(read_end,),
+        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(its.fileno())],
+        pass_fds=(its.fileno(),),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
     )
-    os.close(read_end)
+    its.close()
+    os.dup(ours.fileno())  # open until this process ends, whatever becomes of the object
+    return Warden(ours)
 
 
 def members(group: int) -> list[int]:
@@ -55,8 +78,8 @@ def members(group: int) -> list[int]:
     return found
 
 
-def segments(pids: list[int]) -> set[str]:
-    """Shared-memory files of vLLM that these processes have mapped."""
+def segments(pids: list[int]) -> set[int]:
+    """Inodes of the shared-memory files that these processes have mapped."""
     found = set()
     for pid in pids:
         try:
@@ -64,23 +87,31 @@ def segments(pids: list[int]) -> set[str]:
         except OSError:
             continue
         for line in lines:
-            name = line.partition("/dev/shm/")[2]  # noqa: S108 - a look-up, not a temporary file
-            if name.startswith(SEGMENT_PREFIXES):
-                found.add(name.removesuffix(" (deleted)"))
+            if SHARED_MEMORY in line:
+                found.add(int(line.split()[4]))
     return found
 
 
-def watch(group: int, pipe: int) -> set[str]:
+def watch(group: int, line: socket.socket) -> set[int]:
     """Waits for the leader's end; answers with every segment seen until then."""
-    seen: set[str] = set()
+    seen: set[int] = set()
     pause_s = FIRST_LOOK_S
-    while not select.select([pipe], [], [], pause_s)[0]:
+    while True:
+        line.settimeout(pause_s)
+        try:
+            asked = line.recv(1)
+        except TimeoutError:
+            asked = b""
+        else:
+            if not asked:
+                return seen
         seen |= segments(members(group))
+        with contextlib.suppress(BrokenPipeError):
+            line.sendall(asked)
         pause_s = min(pause_s * 1.5, LAST_LOOK_S)
-    return seen
 
 
-def clean_up(group: int, seen: set[str]) -> None:
+def clean_up(group: int, seen: set[int]) -> None:
     """Kills what is left of the group, then removes its segments."""
     seen = seen | segments(members(group))
     deadline = time.monotonic() + KILL_DEADLINE_S
@@ -90,17 +121,30 @@ def clean_up(group: int, seen: set[str]) -> None:
         except ProcessLookupError:
             break
         time.sleep(0.05)
-    for name in seen:
-        Path("/dev/shm", name).unlink(missing_ok=True)  # noqa: S108
+    for path in named_segments(seen):
+        path.unlink(missing_ok=True)
+
+
+def named_segments(inodes: set[int]) -> list[Path]:
+    """The files of vLLM's kind that still have a name, out of these inodes."""
+    found = []
+    for path in Path(SHARED_MEMORY).iterdir():
+        try:
+            inode = path.stat().st_ino
+        except OSError:
+            continue
+        if inode in inodes and path.name.startswith(SEGMENT_PREFIXES):
+            found.append(path)
+    return found
 
 
 def main() -> None:
-    """`warden.py GROUP PIPE`: detaches, watches, cleans up."""
-    group, pipe = int(sys.argv[1]), int(sys.argv[2])
+    """`warden.py GROUP LINE`: detaches, watches, cleans up."""
+    group, line = int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     if os.fork():
         os._exit(0)  # the starter waits for this one only; the warden itself is adopted by init
     os.setsid()
-    clean_up(group, watch(group, pipe))
+    clean_up(group, watch(group, line))
 
 
 if __name__ == "__main__":

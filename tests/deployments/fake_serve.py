@@ -15,7 +15,7 @@ class FakeServe:
     """Set the fields before or while it is used."""
 
     def __init__(self) -> None:
-        self.token = "token"  # noqa: S105 - a fake's
+        self.token = "token"
         self.puts: list[dict[str, Any]] = []
         self.running: dict[str, Any] = {}
         #: Applications that never come up, and what Serve says of them.

@@ -1,4 +1,6 @@
-"""A real fleet on this machine: real Ray, real vLLM on CPU, driven by the `flotilla` command as a user would."""
+"""A real fleet on this machine: real Ray, real vLLM on CPU, driven by the `flotilla` command as a
+user would.
+"""
 
 import json
 import os
@@ -9,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 
@@ -24,7 +26,12 @@ COMMAND_DEADLINE_S = 900
 WAIT_S = 120.0
 QUESTION = "How do I create an API key?"
 
-ENGINE = "{dtype: float32, enforce_eager: true, kv_cache_memory_bytes: 128M, max_num_seqs: 16}"
+T = TypeVar("T")
+
+ENGINE = (
+    "{dtype: float32, enforce_eager: true, kv_cache_memory_bytes: 128M, max_num_seqs: 16, "
+    "structured_outputs_config: {backend: xgrammar, disable_any_whitespace: true}}"
+)
 
 
 class LiveFleet:
@@ -115,13 +122,13 @@ class LiveFleet:
 
     def _ready(self, application: str) -> dict[str, Any] | None:
         found = [r for r in self.replicas() if r["application"] == application]
-        return found[0] if found and found[0]["phase"] == "ready" else None
+        return found[0] if found and found[0]["state"] == "ready" else None
 
     def replicas(self) -> list[dict[str, Any]]:
         return list(self.status()["replicas"])
 
 
-def wait_for[T](look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
+def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
     """Looks until there is something to see; fails with `what` was waited for."""
     end_s = time.monotonic() + deadline_s
     while time.monotonic() < end_s:

@@ -128,7 +128,7 @@ def test_the_template_renders_every_role_as_a_turn_and_adds_no_system_prompt() -
 def test_the_template_shows_the_tools_and_the_calls_made_of_them() -> None:
     tool = {"type": "function", "function": {"name": "get_time"}}
     call = {"type": "function", "function": {"name": "get_time", "arguments": {}}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What time is it?"},
         {"role": "assistant", "content": None, "tool_calls": [call]},

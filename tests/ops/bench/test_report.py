@@ -14,6 +14,7 @@ from ops.bench.table import Table
 ALONE, BUSY = Shape(stream=False, connections=1), Shape(stream=False, connections=64)
 PACED = Shape(stream=True, connections=64, pause_ms=10)
 RIVAL = "vllm-router"
+SETUPS = {DIRECT.name: "no gateway", OURS.name: "keys on", RIVAL: "round robin"}
 
 
 def one(rival: str, shape: Shape, rate: float, **changed: object) -> Sample:
@@ -28,7 +29,8 @@ def one(rival: str, shape: Shape, rate: float, **changed: object) -> Sample:
         "first_p99_ms": math.nan,
         "gateway_busy": 1.0,
         "rig_busy": 0.5,
-        "foreign_busy": 0.0,
+        "gateway_foreign": 0.01,
+        "rig_foreign": 0.0,
         "errors": {},
     }
     return Sample(rival=rival, shape=shape, **(figures | changed))  # type: ignore[arg-type]
@@ -40,7 +42,7 @@ def results(*samples: Sample, rounds: int = 1, skipped: dict[str, str] | None = 
         command="python -m ops.bench",
         window=Window(1.0, 6.0, 24.0),
         rounds=rounds,
-        setups={DIRECT.name: "no gateway", OURS.name: "keys on", RIVAL: "round robin"},
+        setups={name: setup for name, setup in SETUPS.items() if name not in (skipped or {})},
         skipped=skipped or {},
         samples=Samples(samples),
     )
@@ -110,11 +112,11 @@ def test_a_skipped_rival_is_named_with_its_reason_and_has_no_row() -> None:
 
 
 def test_the_page_says_on_what_and_how_it_was_measured() -> None:
-    page = report.page(results(one(OURS.name, BUSY, 100, foreign_busy=0.25)))
+    page = report.page(results(one(OURS.name, BUSY, 100, rig_foreign=0.25)))
 
     assert "AMD EPYC, 2 cores, Linux 6.18, Python 3.11.7" in page
     assert "`python -m ops.bench`" in page
-    assert "Other work took 25% of the rig's core" in page
+    assert "Other work took 1%..1% of the gateway's core and 25%..25% of the rig's" in page
     assert "- **flotilla**: keys on\n" in page
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,14 @@ from ops.bench.shape import Shape
 
 UNARY = Shape(stream=False, connections=64)
 STREAM = Shape(stream=True, connections=64)
-START = Mark(gateway_s=1.0, load_s=2.0, upstream_s=3.0, core_s=10.0)
+START = Mark(
+    gateway_s=1.0,
+    family_s=1.5,
+    load_s=2.0,
+    upstream_s=3.0,
+    gateway_core_s=9.0,
+    load_core_s=10.0,
+)
 
 
 def measured(closed: Mark, tally: Tally) -> Measured[Mark]:
@@ -17,7 +25,14 @@ def measured(closed: Mark, tally: Tally) -> Measured[Mark]:
 
 def test_a_window_becomes_rates_costs_and_percentiles() -> None:
     tally = Tally(replies=400, total_s=[0.001, 0.002, 0.004])
-    closed = Mark(gateway_s=2.0, load_s=2.5, upstream_s=3.25, core_s=11.0)
+    closed = Mark(
+        gateway_s=2.0,
+        family_s=2.75,
+        load_s=2.5,
+        upstream_s=3.25,
+        gateway_core_s=10.75,
+        load_core_s=11.0,
+    )
 
     one = sample("flotilla", UNARY, measured(closed, tally), shares_core=True)
 
@@ -25,7 +40,8 @@ def test_a_window_becomes_rates_costs_and_percentiles() -> None:
     assert one.cpu_s_per_1000_replies == 2.5
     assert one.total_p50_ms == pytest.approx(2.0)
     assert one.total_p99_ms == pytest.approx(4.0)
-    assert (one.gateway_busy, one.rig_busy, one.foreign_busy) == (0.5, 0.375, 0.125)
+    assert (one.gateway_busy, one.rig_busy) == (0.5, 0.375)
+    assert (one.gateway_foreign, one.rig_foreign) == (0.25, 0.125)
     assert math.isnan(one.chunks_per_s)
     assert math.isnan(one.first_p50_ms)
 
@@ -38,7 +54,12 @@ def test_the_chunks_of_unfinished_streams_count_as_they_arrive() -> None:
 
 
 def busy(*, gateway: float, rig: float, foreign: float = 0.0) -> Sample:
-    closed = Mark(1.0 + 2 * gateway, 2.0 + 2 * rig, 3.0, 10.0 + 2 * (rig + foreign))
+    closed = replace(
+        START,
+        gateway_s=START.gateway_s + 2 * gateway,
+        load_s=START.load_s + 2 * rig,
+        load_core_s=START.load_core_s + 2 * (rig + foreign),
+    )
     return sample("x", UNARY, measured(closed, Tally()), shares_core=True)
 
 

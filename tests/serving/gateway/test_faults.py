@@ -221,7 +221,7 @@ async def test_63_an_address_of_some_other_program_is_502(rig: Rig, replica: Fak
 async def test_64_a_wrong_internal_token_is_not_the_clients_401(
     rig: Rig, replica: FakeReplica
 ) -> None:
-    replica.token = "another"  # noqa: S105
+    replica.token = "another"
     assert (await rig.chat()).status == 502
 
 

@@ -1,0 +1,144 @@
+"""Changes under load, and Serve's own command line in place of ours."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import yaml
+
+from tests.live.conftest import DEMO
+from tests.live.fleet_under_test import COMMAND_DEADLINE_S, ENGINE, MODEL, LiveFleet, wait_for
+
+pytestmark = pytest.mark.timeout(1200)
+
+CLIENTS = 4
+SERVE = str(Path(sys.executable).with_name("serve"))
+
+
+class Callers:
+    """Official clients with their default retries, calling until told to stop."""
+
+    def __init__(self, fleet: LiveFleet) -> None:
+        self._fleet = fleet
+        self._stop = threading.Event()
+        self.done = 0
+        self.failures: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._call, args=(number % 2 == 0,))
+            for number in range(CLIENTS)
+        ]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=120)
+
+    def _call(self, streamed: bool) -> None:
+        while not self._stop.is_set():
+            # A new client each time: new connections are what an update could lose.
+            with openai.OpenAI(api_key=self._fleet.key, base_url=self._fleet.base_url) as client:
+                for _ in range(3):
+                    self._once(client, streamed)
+
+    def _once(self, client: openai.OpenAI, streamed: bool) -> None:
+        messages: Any = [{"role": "user", "content": "hello"}]
+        try:
+            if streamed:
+                stream = client.chat.completions.create(
+                    model="demo", messages=messages, max_tokens=8, stream=True
+                )
+                assert list(stream)[-1].choices[0].finish_reason
+            else:
+                client.chat.completions.create(model="demo", messages=messages, max_tokens=8)
+        except (openai.OpenAIError, AssertionError) as error:
+            self.failures.append(f"{type(error).__name__}: {error}")
+        else:
+            self.done += 1
+
+
+def deployed(fleet: LiveFleet) -> dict[str, Any]:
+    """The config that runs, as Serve would take it again."""
+    rendered = fleet.run("render", str(fleet.file(DEMO))).stdout
+    return dict(yaml.safe_load(rendered))
+
+
+def put(fleet: LiveFleet, config: dict[str, Any]) -> None:
+    environment = fleet.environment
+    request = urllib.request.Request(
+        environment["RAY_DASHBOARD_ADDRESS"] + "/api/serve/applications/",
+        json.dumps(config).encode(),
+        {"Authorization": f"Bearer {(fleet.home / 'ray_token').read_text()}"},
+        method="PUT",
+    )
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        assert reply.status == 200
+
+
+@pytest.fixture
+def restored(fleet: LiveFleet) -> Iterator[LiveFleet]:
+    yield fleet
+    fleet.deploy(DEMO)
+
+
+def gateway_pids(fleet: LiveFleet) -> set[int]:
+    return {gateway["pid"] for gateway in fleet.status()["gateways"]}
+
+
+def test_gateways_are_replaced_under_load_without_a_failed_request(restored: LiveFleet) -> None:
+    before = gateway_pids(restored)
+    engine = restored.replica("demo.0")["pid"]
+    config = deployed(restored)
+    config["applications"][0]["runtime_env"] = {"env_vars": {"FLOTILLA_RELEASE": "next"}}
+    with Callers(restored) as callers:
+        put(restored, config)
+        wait_for(
+            lambda: True if len(now := gateway_pids(restored)) == 2 and not now & before else None,
+            "both gateways to be new ones",
+            300,
+        )
+        answered = callers.done
+        wait_for(lambda: True if callers.done > answered + 20 else None, "more answers")
+    assert callers.failures == []
+    assert restored.replica("demo.0")["pid"] == engine
+
+
+def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> None:
+    before = restored.replica("demo.0")["pid"]
+    extra = f"""\
+  plain:
+    source: {MODEL}
+    max_model_len: 1024
+    engine: {ENGINE}
+"""
+    file = restored.home / "serve.yaml"
+    file.write_text(restored.run("render", str(restored.file(DEMO + extra))).stdout)
+    subprocess.run(
+        [SERVE, "deploy", str(file)],
+        env=restored.environment,
+        check=True,
+        capture_output=True,
+        timeout=COMMAND_DEADLINE_S,
+    )
+    wait_for(lambda: _says(restored, "plain"), "the new model to answer", 600)
+    assert restored.says("plain") == restored.says("demo")
+    assert restored.replica("demo.0")["pid"] == before
+
+
+def _says(fleet: LiveFleet, model: str) -> str | None:
+    try:
+        return fleet.says(model)
+    except (openai.NotFoundError, openai.InternalServerError):
+        return None

@@ -1,0 +1,48 @@
+"""The gateway as a process of its own: ready when it says so, gone cleanly on SIGTERM."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from tests.fakes import FakeReplica, hangs_after
+from tests.serving.gateway.rig import CHAT, HELLO, KEY, Client
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+async def test_47_a_process_drains_on_sigterm_and_exits_with_zero(
+    replica: FakeReplica, tmp_path: Path
+) -> None:
+    port, token = free_port(), tmp_path / "token"
+    (tmp_path / "key").write_text(KEY)
+    token.write_text(replica.token)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "serving.gateway.standalone", "--port", str(port)),
+        *("--upstream", f"http://{replica.address}", "--replica-id", replica.replica_id),
+        *("--model", "tiny", "--key-file", str(tmp_path / "key"), "--token-file", str(token)),
+        *("--spool", str(tmp_path / "spool"), "--grace", "0.1"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    await client.request("POST", CHAT, HELLO)
+    assert (await client.reply()).status == 200
+    replica.behaviour = hangs_after("a")
+    await client.request("POST", CHAT, {**HELLO, "stream": True})
+    await client.reader.readuntil(b'"content":"a"')
+    os.kill(process.pid, signal.SIGTERM)
+    assert b'"code":"shutting_down"' in await client.reader.read()
+    await client.close()
+    assert await process.wait() == 0
+    lines = (tmp_path / "spool" / "standalone.0.jsonl").read_text().splitlines()
+    assert [json.loads(line)["outcome"] for line in lines] == ["complete", "cut"]

@@ -1,0 +1,42 @@
+"""Keys are shown once, stored as digests, compared in constant time."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.keys import digest, new_key, parse, parse_header, verify
+
+DICE = random.Random(1)  # noqa: S311
+
+
+def test_a_new_key_proves_its_record_and_no_other() -> None:
+    text, record = new_key("a", DICE.randbytes, 5)
+    other, other_record = new_key("b", DICE.randbytes, 5)
+    records = {record.id: record, other_record.id: other_record}
+    assert verify(parse(text), records) is record
+    assert verify(parse(other), records) is other_record
+    assert verify(parse(text[:12] + other[12:]), records) is None
+    assert verify(parse(text), {}) is None
+    assert verify(None, records) is None
+
+
+def test_the_record_does_not_hold_the_secret() -> None:
+    text, record = new_key("a", DICE.randbytes, 5)
+    assert text[12:] not in repr(record)
+    assert record.digest == digest(text[12:])
+    assert text[12:] not in repr(parse(text))
+
+
+@given(st.integers(0, 2**32))
+def test_every_key_can_be_read_again(seed: int) -> None:
+    text, record = new_key("k", random.Random(seed).randbytes, 0)  # noqa: S311
+    assert len(text) == 55
+    assert parse_header(f"Bearer {text}".encode()) == parse(text)
+    assert record.id.isalnum()
+
+
+@given(st.binary(max_size=600))
+def test_any_header_is_a_key_or_none(value: bytes) -> None:
+    parse_header(value)
+    assert parse_header(b"Bearer " + value) is None or len(value.strip()) == 55

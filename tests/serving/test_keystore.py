@@ -1,0 +1,39 @@
+"""Keys on disk: private, whole, and found again."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from serving.keystore import KeyStore, home, secret_file, write_private
+from serving.snapshot import KeyRecord
+
+KEY = KeyRecord("abcdefgh", "laptop", b"\x01" * 32, 1790000000)
+
+
+def test_keys_are_found_again_and_nobody_else_can_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    KeyStore(path).add(KEY)
+    assert KeyStore(path).keys == (KEY,)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_secret_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    assert len(secret_file(path)) >= 43
+    assert secret_file(path) == secret_file(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    write_private(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_private(path, "\ud800")
+    assert path.read_text() == "old"
+
+
+def test_home_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path / "h"))
+    assert stat.S_IMODE(home().stat().st_mode) == 0o700
