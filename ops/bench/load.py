@@ -1,8 +1,9 @@
 """The load generator: N keep-alive connections, each asks again the moment its reply is whole.
 
 Rules: latency runs from the write of the request to the last byte of its body; a reply that is not
-whole (see `reply.py`) is an error and never a count; what happens before the window opens is not
-counted; a slow gateway gets a longer window, up to a limit, so that its figure is not zero.
+whole (see `reply.py`) is an error and never a count; of what happens before the window opens only
+the errors are kept; a slow gateway gets a longer window, up to a limit, so that its figure is not
+zero. Chunks count as they arrive, also those of streams that the end of the window cuts.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ Mark = TypeVar("Mark")
 
 @dataclass
 class Tally:
-    """What was counted since the window opened."""
+    """What was counted since the window opened, and every error."""
 
     replies: int = 0
     chunks: int = 0
@@ -146,7 +147,8 @@ async def drive(
         await asyncio.sleep(window.warmup_s)
         # What is alive now stays alive: keep the collector from walking it in the window.
         gc.freeze()
-        run.tally, opened, start = Tally(), probe(), time.perf_counter()
+        run.tally = Tally(errors=run.tally.errors)
+        opened, start = probe(), time.perf_counter()
         await _wait(run, window, shape.connections, start)
         elapsed_s, closed, tally = time.perf_counter() - start, probe(), run.tally
     finally:

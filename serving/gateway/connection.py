@@ -158,7 +158,9 @@ class ClientConnection(asyncio.Protocol):
 
     # What an exchange needs
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        """Does nothing on a connection that is closing: uvloop raises there, asyncio would not."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def new_id(self) -> str:
         return self._app.new_id()

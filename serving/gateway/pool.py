@@ -59,6 +59,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since_s = 0.0
 
     def send(self, request: bytes, sink: Sink) -> None:
+        if not self.is_open:
+            sink.on_lost()
+            return
         self._sink = sink
         self._transport.write(request)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.replica.facts import token_facts
+from serving.snapshot import TokenFacts
 from tests.live.fleet_under_test import MODEL
 
 ROLES = st.sampled_from(["system", "user", "assistant"])
@@ -20,13 +21,19 @@ def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(MODEL, local_files_only=True)
 
 
-@settings(max_examples=200, deadline=None)
+@cache
+def measured() -> TokenFacts:
+    facts = token_facts(tokenizer())
+    assert facts is not None
+    return facts
+
+
+@settings(max_examples=100, deadline=None)
 @given(MESSAGES)
 def test_no_conversation_has_more_or_fewer_tokens_than_its_bounds(
     conversation: list[tuple[str, str]],
 ) -> None:
-    facts = token_facts(tokenizer())
-    assert facts is not None
+    facts = measured()
     messages = [{"role": role, "content": content} for role, content in conversation]
     rendered = tokenizer().apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     count = len(tokenizer().encode(rendered, add_special_tokens=False))
