@@ -7,8 +7,8 @@ install:
 up: install ## start Flotilla with the demo model on this machine
 	@.venv/bin/flotilla up
 
-down: install ## stop all of it
-	@.venv/bin/flotilla down
+down: ## stop all of it
+	@[ ! -x .venv/bin/flotilla ] || .venv/bin/flotilla down
 
 test: check ## check, then run all tests
 	@.venv/bin/python -m pytest

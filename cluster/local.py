@@ -4,6 +4,7 @@ It listens on loopback only, with token authentication on. `ray start --block` l
 its own; whatever Ray starts stays in that session, so stopping it can prove that nothing is left.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -17,14 +18,16 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cluster.errors import PortInUse, RayFailed
-from cluster.processes import session_members, signal_all, wait_until_gone
+from cluster.errors import PortInUse, PrerequisiteMissing, RayFailed
+from cluster.processes import session_members, signal_all, started_ticks, wait_until_gone
 
 LOOPBACK = "127.0.0.1"
 #: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes
 #: as it is.
 NODE_ADDRESS = "127.0.0.2"
 START_DEADLINE_S = 120.0
+#: A busy head answers late; one that is silent for longer hangs.
+ANSWER_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 20.0
 POLL_S = 0.2
 #: Requests never pass through Ray's object store; this is its smallest sensible size.
@@ -74,9 +77,18 @@ class LocalRay:
         }
 
     def is_running(self) -> bool:
-        """Whether the cluster that was started here answers."""
+        """Whether the `ray start` from here still runs: it ends with the first of Ray's parts."""
         session = self._session()
-        return session is not None and bool(session_members(session)) and self._answers()
+        return session is not None and session in session_members(session)
+
+    def answers(self) -> bool:
+        """Whether the running cluster answers; a busy machine is given time."""
+        end_s = time.monotonic() + ANSWER_DEADLINE_S
+        while not self._answers():
+            if time.monotonic() > end_s or not self.is_running():
+                return False
+            time.sleep(POLL_S)
+        return True
 
     def start(self) -> None:
         """Starts Ray and waits until it answers. Raises PortInUse, RayFailed."""
@@ -92,9 +104,7 @@ class LocalRay:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        _record(self.home).write_text(
-            json.dumps({"session": process.pid, "slots": self.slots, "ports": asdict(self.ports)})
-        )
+        self._note(process.pid)
         end_s = time.monotonic() + START_DEADLINE_S
         while not self._answers():
             if process.poll() is not None or time.monotonic() > end_s:
@@ -105,21 +115,38 @@ class LocalRay:
     def stop(self) -> None:
         """Ends every process of the cluster. Raises RayFailed when one is left."""
         session = self._session()
-        if session is None:
-            return
-        signal_all([pid for pid in session_members(session) if pid == session], signal.SIGTERM)
-        signal_all(wait_until_gone(session, STOP_DEADLINE_S), signal.SIGKILL)
-        left = wait_until_gone(session, STOP_DEADLINE_S)
-        if left:
-            raise RayFailed(f"these processes would not end: {left}")
+        if session is not None:
+            signal_all([pid for pid in session_members(session) if pid == session], signal.SIGTERM)
+            signal_all(wait_until_gone(session, STOP_DEADLINE_S), signal.SIGKILL)
+            left = wait_until_gone(session, STOP_DEADLINE_S)
+            if left:
+                raise RayFailed(f"these processes would not end: {left}")
         _record(self.home).unlink(missing_ok=True)
         shutil.rmtree(self.home / "ray", ignore_errors=True)
 
+    def _note(self, session: int) -> None:
+        """Writes down what a later command needs to find this cluster, and no other, again."""
+        record = {
+            "session": session,
+            "started": started_ticks(session),
+            "boot": _boot_id(),
+            "slots": self.slots,
+            "ports": asdict(self.ports),
+        }
+        _record(self.home).write_text(json.dumps(record))
+
     def _session(self) -> int | None:
+        """The session of the cluster that was started here; None when its number may be somebody
+        else's by now, after a reboot for example.
+        """
         try:
-            return int(json.loads(_record(self.home).read_text())["session"])
+            known = json.loads(_record(self.home).read_text())
         except (OSError, ValueError):
             return None
+        session = int(known["session"])
+        now = started_ticks(session)
+        is_same = now is None or known.get("started", now) == now
+        return session if is_same and known.get("boot", _boot_id()) == _boot_id() else None
 
     def _command(self) -> list[str]:
         ray = Path(sys.executable).with_name("ray")
@@ -146,7 +173,9 @@ class LocalRay:
 
 
 def require_free_ports(ports: dict[str, int], host: str = LOOPBACK) -> None:
-    """Raises PortInUse naming every port that something else listens on."""
+    """Raises PortInUse naming every port that something else listens on, PrerequisiteMissing where
+    nobody may listen.
+    """
     taken = [f"{port} ({name})" for name, port in ports.items() if not _is_free(host, port)]
     if taken:
         raise PortInUse(
@@ -156,13 +185,21 @@ def require_free_ports(ports: dict[str, int], host: str = LOOPBACK) -> None:
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as sock:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((host, port))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise PrerequisiteMissing(
+                f"no program of this user can listen on {host}, port {port}: {error.strerror}"
+            ) from error
     return True
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _record(home: Path) -> Path:

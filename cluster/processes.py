@@ -27,6 +27,14 @@ def session_members(session: int) -> list[int]:
     return found
 
 
+def started_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None when there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
 def wait_until_gone(session: int, deadline_s: float) -> list[int]:
     """Waits for the session to empty; answers with what is left at the deadline."""
     end_s = time.monotonic() + deadline_s

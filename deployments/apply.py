@@ -156,7 +156,12 @@ def _configs(applications: dict[str, Application]) -> Applications:
 
 
 def _stop_s(config: Config, name: str) -> float:
-    """How long an application may take to stop, by its own config."""
+    """How long an application may take to stop, by its own config: Serve may take one Serve replica
+    of a deployment after the other.
+    """
     application = applications_of(config).get(name, {})
-    stops = [each.get("graceful_shutdown_timeout_s") for each in application.get("deployments", ())]
-    return max((float(stop) for stop in stops if stop), default=0.0)
+    stops = (
+        each.get("graceful_shutdown_timeout_s", 0) * each.get("num_replicas", 1)
+        for each in application.get("deployments", ())
+    )
+    return max((float(stop) for stop in stops), default=0.0)

@@ -15,12 +15,17 @@ from serving.keystore import KeyStore, home, secret_file
 from serving.registry import Registry
 from serving.snapshot import GatewayReport, ReplicaReport, Snapshot
 
+#: A Controller that was restarted first hears every replica, which reports a few times a second;
+#: until then its list would be too short, and gateways keep the one they have.
+SETTLE_S = 3.0
+
 
 class Controller:
     """One Serve replica on the head node."""
 
     def __init__(self) -> None:
         self._store = KeyStore(home() / "keys.json")
+        self._settled_at_s = time.monotonic() + SETTLE_S
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._registry.set_keys(self._store.keys)
@@ -32,12 +37,14 @@ class Controller:
 
     async def leave(self, replica_id: str) -> None:
         """A replica's last word."""
-        self._registry.leave(replica_id)
+        self._registry.leave(replica_id, time.monotonic())
 
     async def exchange(self, report: GatewayReport, known_version: int) -> Snapshot | None:
         """A gateway's report; answers with the snapshot, or None when it has the newest."""
         now_s = time.monotonic()
         self._registry.report_gateway(report, now_s)
+        if now_s < self._settled_at_s:
+            return None
         return self._registry.snapshot(known_version, now_s)
 
     async def create_key(self, name: str) -> str:

@@ -5,6 +5,7 @@ Without vLLM on this machine (a laptop that only renders) nothing is checked her
 start does it then.
 """
 
+import contextlib
 import hashlib
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -36,8 +37,9 @@ def engine_problems(fleet: Fleet) -> list[Problem]:
         against = problems(argv)
         found += [Problem(("models", name, "engine"), text) for text in against]
         if not against:
-            verdict.parent.mkdir(parents=True, exist_ok=True)
-            verdict.touch()
+            with contextlib.suppress(OSError):  # asked again next time
+                verdict.parent.mkdir(parents=True, exist_ok=True)
+                verdict.touch()
     return found
 
 

@@ -25,6 +25,7 @@ _PROMPTS = "it would write prompts and answers into logs"
 _MEDIA = "requests must not read files or fetch addresses"
 _REQUESTS = "it would let a request bring code or raw tensors"
 _LOAD = "gateways route on these numbers"
+_CONNECTOR = "engines trust whoever reaches a connector's port, and nothing guards it"
 
 #: Refused names and what to do instead, or why.
 OWNED: Mapping[str, str] = {
@@ -65,6 +66,10 @@ OWNED: Mapping[str, str] = {
     "grpc": _LISTENER,
     "grpc_port": _LISTENER,
     "kv_events_config": _LISTENER,
+    "kv_transfer_config": _CONNECTOR,
+    "ec_transfer_config": _CONNECTOR,
+    "weight_transfer_config": _CONNECTOR,
+    "worker_cls": "Flotilla chooses the worker",
     "enable_offline_docs": _LISTENER,
     "disable_fastapi_docs": _LISTENER,
     "enable_tokenizer_info_endpoint": _LISTENER,

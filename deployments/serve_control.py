@@ -94,7 +94,9 @@ class ServeControl:
         await self._call("PUT", config)
 
     async def shut_down(self) -> None:
-        """Stops every application, each within its grace, and Serve itself. Raises ServeError."""
+        """Stops every application and Serve itself; Serve waits half a minute for them, no longer.
+        Raises ServeError.
+        """
         await self._call("DELETE")
 
     async def _call(self, method: str, body: Mapping[str, Any] | None = None) -> str:

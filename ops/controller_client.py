@@ -55,7 +55,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _prepare_environment() -> None:
-    """Ray reads these when it is imported; stdout belongs to the command's result."""
+    """Ray reads this when it is imported: a driver looks for a token only when told to."""
     if ray_token():
-        # A driver does not look for a token unless it is told to.
         os.environ.setdefault("RAY_AUTH_MODE", "token")

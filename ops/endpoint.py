@@ -69,6 +69,9 @@ async def _ask(session: aiohttp.ClientSession, base_url: str, key: str, model: s
             answer = await reply.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise NoCompletion(base_url, str(error) or type(error).__name__) from error
-    if reply.status != 200:
-        raise NoCompletion(base_url, answer["error"]["message"])
-    return str(answer["choices"][0]["message"]["content"])
+    try:
+        if reply.status != 200:
+            raise NoCompletion(base_url, answer["error"]["message"])
+        return str(answer["choices"][0]["message"]["content"])
+    except (LookupError, TypeError) as error:
+        raise NoCompletion(base_url, f"status {reply.status}, and no gateway of ours") from error

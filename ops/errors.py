@@ -3,6 +3,7 @@
 OpsError
 ├── ClusterMissing      no Ray cluster runs here
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
+├── AnotherCommand      one that changes what runs is at work on this machine
 ├── NoSlots             the fleet needs more accelerators than this machine has
 └── NoCompletion        the fleet is up, and the gateway gives no completion
 """
@@ -26,6 +27,13 @@ class ControllerMissing(OpsError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"no Controller answers ({cause}): run `flotilla deploy FLEET`")
+
+
+class AnotherCommand(OpsError):
+    """One that changes what runs is at work on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__("another `flotilla up`, `down` or `deploy` is at work here: wait for it")
 
 
 class NoSlots(OpsError):

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cluster.errors import RayFailed
 from cluster.local import LOOPBACK, LocalRay, RayPorts, require_free_ports
 from cluster.machine import require_machine, slots_of_this_machine
 from deployments.apply import apply
+from deployments.errors import ServeError
 from deployments.fleet import Fleet
+from deployments.model import Shared
 from deployments.render import render
 from deployments.serve_control import ServeControl
 from ops.commands.fleet_file import load_fleet
@@ -22,7 +25,7 @@ from ops.commands.progress import StepLines
 from ops.controller_client import call_controller
 from ops.endpoint import Endpoint, is_key_known, prove
 from ops.errors import NoSlots
-from serving.keystore import home, write_private
+from serving.keystore import home, secret_file, write_private
 from serving.replica.spec import Device
 
 KEY_NAME = "local"
@@ -38,10 +41,10 @@ async def bring_up(path: Path, first_ray_port: int | None) -> Endpoint:
     with StepLines() as lines:
         async with ServeControl() as control:
             await apply(control, render(fleet), lines.report)
-    base_url = f"http://{fleet.gateway.host}:{fleet.gateway.port}/v1"
+    base_url = f"http://{_reachable(fleet.gateway.host)}:{fleet.gateway.port}/v1"
     with console.status("waiting for a completion"):
         key = await _client_key(base_url)
-        return await prove(base_url, key, next(iter(fleet.models)))
+        return await prove(base_url, key, _provable(fleet))
 
 
 async def take_down() -> bool:
@@ -50,28 +53,58 @@ async def take_down() -> bool:
     if ray is None:
         return False
     console = Console(stderr=True, highlight=False)
-    if ray.is_running():
+    os.environ.update(ray.environment())
+    if await asyncio.to_thread(ray.answers):
         with console.status("stopping the replicas"):
-            async with ServeControl() as control:
-                await control.shut_down()
+            await _stop_replicas(console)
     with console.status("stopping Ray"):
         await asyncio.to_thread(ray.stop)
     return True
 
 
+async def _stop_replicas(console: Console) -> None:
+    """Lets them finish; a Serve that does not answer is stopped with Ray, wardens clean up."""
+    try:
+        async with ServeControl() as control:
+            await control.shut_down()
+    except ServeError as error:
+        console.print(f"stopping Ray without a drain: {error}", style="yellow", markup=False)
+
+
 def _start_ray(fleet: Fleet, first_port: int | None) -> None:
     ray = LocalRay.started_in(home())
-    if ray is None or not ray.is_running():
+    if ray is not None and not ray.is_running():
+        ray.stop()  # what a crash has left would hold the ports and the memory
+        ray = None
+    if ray is None:
         ports = RayPorts.starting_at(first_port) if first_port else RayPorts()
-        require_free_ports({"gateway": fleet.gateway.port}, LOOPBACK)
+        require_free_ports({"gateway": fleet.gateway.port}, fleet.gateway.host)
         require_machine(_memory_bytes(fleet))
         ray = LocalRay(home(), slots_of_this_machine(), ports)
         _require_slots(fleet, ray.slots)
-        _make_ray_token()
-        ray.stop()
+        secret_file(home() / "ray_token")
         ray.start()
+    elif not ray.answers():
+        raise RayFailed("Ray runs here and does not answer: try again, or stop it with `make down`")
     _require_slots(fleet, ray.slots)
     os.environ.update(ray.environment())
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to, as a URL has it: a gateway may listen on all of them."""
+    host = LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host
+
+
+def _provable(fleet: Fleet) -> str:
+    """The first model that has a replica to answer; of none the first, whose refusal says why."""
+    ready = {name for name, model in fleet.served().items() if model.replicas.min}
+    ready |= {
+        name
+        for name, model in fleet.models.items()
+        if isinstance(model, Shared) and model.replicas_of in ready
+    }
+    return next((name for name in fleet.models if name in ready), next(iter(fleet.models)))
 
 
 def _require_slots(fleet: Fleet, slots: int) -> None:
@@ -92,12 +125,6 @@ def _slots(fleet: Fleet) -> dict[str, int]:
 def _memory_bytes(fleet: Fleet) -> int:
     replicas = sum(model.replicas.min for model in fleet.served().values())
     return (2 + 2 * replicas + sum(_slots(fleet).values())) << 30
-
-
-def _make_ray_token() -> None:
-    path = home() / "ray_token"
-    if not path.exists():
-        write_private(path, os.urandom(32).hex())
 
 
 async def _client_key(base_url: str) -> str:

@@ -1,5 +1,6 @@
 """Keys and the internal token on the head's disk, in 0600 files that the Controller alone opens."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -10,27 +11,50 @@ from serving.snapshot import KeyRecord
 
 def home() -> Path:
     """Flotilla's own directory on this node, made with mode 0700; `FLOTILLA_HOME` moves it."""
-    path = Path(os.environ.get("FLOTILLA_HOME", "~/.flotilla")).expanduser()
+    path = Path(os.environ.get("FLOTILLA_HOME") or "~/.flotilla").expanduser().absolute()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def write_private(path: Path, text: str) -> None:
     """Writes a 0600 file so that a reader sees the old or the new text, never half of one."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _draft(path, text)
     draft.replace(path)
+    _sync_folder(path.parent)
 
 
 def secret_file(path: Path) -> str:
-    """The secret kept in `path`, made at first use: 256 random bits."""
+    """The secret kept in `path`, made at first use: 256 random bits. Of two that make it at once
+    both get the same.
+    """
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(32))
+        draft = _draft(path, secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+        _sync_folder(path.parent)
     return path.read_text(encoding="utf-8").strip()
+
+
+def _draft(path: Path, text: str) -> Path:
+    """The text in a 0600 file beside `path`, on disk."""
+    data = text.encode()
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class KeyStore:

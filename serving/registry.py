@@ -24,17 +24,23 @@ class Registry:
     version: int = 0
     _replicas: dict[str, tuple[float, ReplicaReport]] = field(default_factory=dict)
     _gateways: dict[str, tuple[float, GatewayReport]] = field(default_factory=dict)
+    #: Replicas that said they go, and when: a report that was under way must not bring one back.
+    _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
 
     def report(self, report: ReplicaReport, now_s: float) -> None:
         """Takes a replica's newest word about itself."""
+        if report.replica_id in self._left:
+            return
         known = self._replicas.get(report.application)
         self._replicas[report.application] = (now_s, report)
         if known is None or known[1] != report:
             self.version += 1
 
-    def leave(self, replica_id: str) -> None:
+    def leave(self, replica_id: str, now_s: float) -> None:
         """Forgets a replica that said it goes; a successor under the same application stays."""
+        self._left = {gone: at for gone, at in self._left.items() if now_s - at <= FORGET_S}
+        self._left[replica_id] = now_s
         for application, (_, report) in list(self._replicas.items()):
             if report.replica_id == replica_id:
                 del self._replicas[application]

@@ -25,10 +25,12 @@ def deploy(path: Path, device: "Device | None", timeout_s: float | None, as_json
 
     from deployments.errors import StepFailed
     from deployments.render import render
+    from ops.lock import alone
 
     desired = render(load_fleet(path, device))
     try:
-        taken = asyncio.run(_deploy(desired, timeout_s))
+        with alone():
+            taken = asyncio.run(_deploy(desired, timeout_s))
     except StepFailed as failure:
         if as_json:
             click.echo(json.dumps(_failed(failure)))

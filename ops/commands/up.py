@@ -23,8 +23,10 @@ def up(path: Path, ray_port: int | None) -> None:
     use it.
     """
     from ops.local_fleet import bring_up
+    from ops.lock import alone
 
-    endpoint = asyncio.run(bring_up(path, ray_port))
+    with alone():
+        endpoint = asyncio.run(bring_up(path, ray_port))
     click.echo(_how_to_use(endpoint))
 
 
@@ -32,8 +34,10 @@ def up(path: Path, ray_port: int | None) -> None:
 def down() -> None:
     """Stop everything that `flotilla up` started on this machine; nothing of it stays behind."""
     from ops.local_fleet import take_down
+    from ops.lock import alone
 
-    stopped = asyncio.run(take_down())
+    with alone():
+        stopped = asyncio.run(take_down())
     click.echo("stopped" if stopped else "nothing was running", err=True)
 
 

@@ -2,8 +2,9 @@
 pass through Serve.
 
 A replica of this deployment owns a listening socket that the other gateway of its node shares. It
-asks the Controller for news a few times a second and goes on with the last it has when nobody
-answers.
+listens only once it knows the keys, the replicas and the models: before that its word would be
+wrong. Then it asks the Controller for news a few times a second and goes on with the last it has
+when nobody answers.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from serving.spool import Spool
 POLL_S = 0.25
 #: A Controller that has not answered by then is busy or gone; the next try is as good.
 POLL_DEADLINE_S = 5.0
+#: The Controller starts beside the gateways and waits for reports before it gives out a snapshot.
+FIRST_NEWS_DEADLINE_S = 120.0
 
 _log = logging.getLogger(__name__)
 
@@ -45,17 +48,24 @@ class Gateway:
         self, controller: Controller, host: str, port: int
     ) -> None:
         self._controller = controller
+        #: Set with the first snapshot.
+        self._informed = asyncio.Event()
+        self._is_listening = False
         self._id = f"gateway.{secrets.token_hex(4)}"
         self._node = ray.get_runtime_context().get_node_id()
-        self._address = f"{host}:{port}"
+        self._host, self._port = host, port
         self._core = GatewayCore(Spool(home() / "spool", self._id))
         self._server = Server(self._core)
-        await self._server.start(_listen(host, port))
         self._poller = asyncio.get_running_loop().create_task(self._poll())
+        async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
+            await self._informed.wait()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Models, aliases, limits: taken over for the next request, nothing restarts."""
         self._core.apply_user_config(user_config)
+        if not self._is_listening:
+            self._is_listening = True
+            await self._server.start(_listen(self._host, self._port))
 
     async def check_health(self) -> None:
         if not self._server.is_serving:
@@ -76,13 +86,14 @@ class Gateway:
             gateway_id=self._id,
             node=self._node,
             pid=os.getpid(),
-            address=self._address,
+            address=f"{self._host}:{self._port}",
             in_flight=self._core.in_flight(),
         )
         async with asyncio.timeout(POLL_DEADLINE_S):
             snapshot = await self._controller.exchange.remote(report, self._core.version)
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)
+            self._informed.set()
 
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits this once before it ends the process; Python's own call finds nothing to

@@ -125,20 +125,22 @@ _CHECKS: dict[str, Callable[[Any, str], None]] = {
 
 def _references(schema: Json, path: str) -> None:
     """Only references into the schema's own definitions, and none that comes round again."""
-    definitions: Json = {}
-    for name in ("definitions", "$defs"):
-        definitions |= record(schema.get(name, {}), f"{path}.{name}")
-    edges = {name: _targets(inner) for name, inner in definitions.items()}
+    edges = {
+        f"#/{section}/{name}": _targets(inner)
+        for section in ("definitions", "$defs")
+        for name, inner in record(schema.get(section, {}), f"{path}.{section}").items()
+        if "/" not in name  # a pointer to it would lead elsewhere
+    }
     rest = {name: value for name, value in schema.items() if name not in ("$defs", "definitions")}
     for targets in (_targets(rest), *edges.values()):
-        if not targets <= definitions.keys():
+        if not targets <= edges.keys():
             raise invalid(path, "has a $ref that is not to its own $defs")
     if _comes_round(edges):
         raise invalid(path, "has a $ref that leads back to itself")
 
 
 def _targets(value: Any) -> set[str]:
-    """The names of all definitions that a value refers to."""
+    """Everything that a value refers to."""
     found: set[str] = set()
     if isinstance(value, list):
         return found.union(*(_targets(inner) for inner in value))
@@ -146,15 +148,23 @@ def _targets(value: Any) -> set[str]:
         found = found.union(*(_targets(inner) for inner in value.values()))
         reference = value.get("$ref")
         if isinstance(reference, str):
-            found.add(reference.removeprefix("#/$defs/").removeprefix("#/definitions/"))
+            found.add(reference)
     return found
 
 
 def _comes_round(edges: dict[str, set[str]]) -> bool:
-    """Takes away what refers to nothing any more; a circle is what stays."""
-    left = dict(edges)
-    while True:
-        leaves = {name for name, targets in left.items() if not targets & left.keys()}
-        if not leaves:
-            return bool(left)
-        left = {name: targets for name, targets in left.items() if name not in leaves}
+    """Takes away what refers to nothing any more; a circle is what stays. Each edge is looked at
+    once: a schema may hold thousands, and the event loop waits.
+    """
+    open_targets = {name: len(targets) for name, targets in edges.items()}
+    referrers: dict[str, list[str]] = {name: [] for name in edges}
+    for name, targets in edges.items():
+        for target in targets:
+            referrers[target].append(name)
+    leaves = [name for name, count in open_targets.items() if not count]
+    for leaf in leaves:  # grows while it is walked
+        for name in referrers[leaf]:
+            open_targets[name] -= 1
+            if not open_targets[name]:
+                leaves.append(name)
+    return len(leaves) < len(edges)

@@ -182,10 +182,15 @@ def test_a_client_that_leaves_stops_its_generation_within_a_second(fleet: LiveFl
         wanted = [line for line in lines if line.startswith("vllm:num_requests_running{")]
         return sum(float(line.rsplit(" ", 1)[1]) for line in wanted)
 
-    stream = fleet.client().completions.create(
-        model="demo", prompt="a", max_tokens=8000, stream=True, logit_bias=NEVER_ENDS
+    stream = fleet.client().chat.completions.create(
+        model="demo",
+        messages=[{"role": "user", "content": "hello"}],
+        max_tokens=8000,
+        stream=True,
+        logit_bias=NEVER_ENDS,
     )
     next(iter(stream))
+    assert running() == 1
     stream.close()
     left_s = time.monotonic()
     wait_for(lambda: True if running() == 0 else None, "the engine to abort", 5)

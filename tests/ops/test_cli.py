@@ -58,6 +58,7 @@ STATUS = {
 def _vllm_says_yes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """vLLM's own parser takes ten seconds to import; `test_engine_arguments` asks it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RAY_AUTH_TOKEN", "token")
     monkeypatch.setattr(engine_check, "problems", lambda argv: [])
 

@@ -28,8 +28,18 @@ def test_a_new_start_of_an_application_ends_the_old_one_at_once() -> None:
     registry = Registry("t")
     registry.report(REPORT, 0)
     registry.report(replace(REPORT, replica_id="m.0#2"), 1)
-    registry.leave("m.0#1")
+    registry.leave("m.0#1", 1)
     assert ids(registry, 1) == ["m.0#2"]
+
+
+def test_a_report_that_was_under_way_does_not_bring_back_a_replica_that_left() -> None:
+    registry = Registry("t")
+    registry.report(REPORT, 0)
+    registry.leave("m.0#1", 1)
+    registry.report(REPORT, 1.5)
+    assert ids(registry, 2) == []
+    registry.report(replace(REPORT, replica_id="m.0#2"), 3)
+    assert ids(registry, 3) == ["m.0#2"]
 
 
 def test_a_silent_replica_is_kept_for_a_while() -> None:
@@ -72,14 +82,15 @@ def test_there_is_never_more_than_one_replica_of_an_application(
     events: list[tuple[int, int, bool]],
 ) -> None:
     registry = Registry("t")
+    left = set()
     for now_s, (application, start, leaves) in enumerate(events):
         replica_id = f"m.{application}#{start}"
         if leaves:
-            registry.leave(replica_id)
-            assert replica_id not in ids(registry, now_s)
+            left.add(replica_id)
+            registry.leave(replica_id, now_s)
         else:
             name = f"m.{application}"
             registry.report(replace(REPORT, replica_id=replica_id, application=name), now_s)
-            assert replica_id in ids(registry, now_s)
+        assert (replica_id in ids(registry, now_s)) == (replica_id not in left)
         applications = [report.application for report in registry.replicas(now_s)]
         assert len(applications) == len(set(applications))
