@@ -32,6 +32,8 @@ STOP_DEADLINE_S = 20.0
 POLL_S = 0.2
 #: Requests never pass through Ray's object store; this is its smallest sensible size.
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
+#: The path of a socket has 107 bytes at most, and Ray adds 68 to the home's.
+MAX_HOME_BYTES = 107 - 68
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,12 @@ class LocalRay:
         return True
 
     def start(self) -> None:
-        """Starts Ray and waits until it answers. Raises PortInUse, RayFailed."""
+        """Starts Ray and waits until it answers. Raises ClusterError."""
+        if len(os.fsencode(self.home)) > MAX_HOME_BYTES:
+            raise PrerequisiteMissing(
+                f"the path {self.home} is too long for Ray's sockets: set FLOTILLA_HOME to one of "
+                f"{MAX_HOME_BYTES} characters at most"
+            )
         require_free_ports(asdict(self.ports))
         log = self.home / "ray.log"
         with log.open("wb") as output:

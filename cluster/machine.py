@@ -13,11 +13,13 @@ GIB = 1 << 30
 #: 0.32.0).
 SLOT_BYTES = 3 * GIB // 2
 MAX_SLOTS = 16
+#: What torch looks for.
+COMPILERS = ("g++", "clang++", "c++")
 #: vLLM's queues between processes: two segments of some MiB for each rank.
 SHARED_MEMORY_BYTES = GIB // 4
 
 
-def require_machine(memory_bytes: int) -> None:
+def require_machine(memory_bytes: int, *, compiles: bool = False) -> None:
     """Raises PrerequisiteMissing naming everything that is missing, with the fix."""
     missing = []
     if platform.system() != "Linux":
@@ -31,6 +33,11 @@ def require_machine(memory_bytes: int) -> None:
     shared = Path("/dev/shm")  # noqa: S108 - asked for its size
     if shared.exists() and shutil.disk_usage(shared).free < SHARED_MEMORY_BYTES:
         missing.append("shared memory: 256 MiB free in /dev/shm (in a container: --shm-size=1g)")
+    if compiles and not any(map(shutil.which, COMPILERS)):
+        missing.append(
+            "a C++ compiler: vLLM compiles models on CPU unless `enforce_eager: true` is set "
+            "(on Debian and Ubuntu: apt-get install g++)"
+        )
     if missing:
         raise PrerequisiteMissing("this machine lacks " + "; ".join(missing))
 

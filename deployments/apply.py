@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployments.errors import ServeError, StepFailed
+from deployments.errors import ServeError, ServeUnreachable, StepFailed
 from deployments.serve_control import Application, Status
 from deployments.steps import Action, Applications, Config, Step, applications_of, steps
 
@@ -69,8 +69,8 @@ async def apply(
 
 
 async def _take(control: Control, waiter: "_Waiter", step: Step, before: Config) -> None:
-    await control.put(step.config)
     try:
+        await _put(control, step)
         if step.action is Action.REMOVE:
             await waiter.gone(step.application, _stop_s(before, step.application))
         else:
@@ -80,6 +80,14 @@ async def _take(control: Control, waiter: "_Waiter", step: Step, before: Config)
             raise
         is_back = await _roll_back(control, waiter, step, before)
         raise StepFailed(step.application, failure.cause, is_rolled_back=is_back) from failure
+
+
+async def _put(control: Control, step: Step) -> None:
+    """Raises StepFailed: a PUT that was not answered may have been taken all the same."""
+    try:
+        await control.put(step.config)
+    except ServeUnreachable as error:
+        raise StepFailed(step.application, str(error), is_rolled_back=False) from error
 
 
 async def _roll_back(control: Control, waiter: "_Waiter", step: Step, before: Config) -> bool:

@@ -35,17 +35,6 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """One deployment of an application."""
-
-    name: str
-    status: str
-    message: str
-    #: Serve's state of each Serve replica: STARTING, RUNNING, STOPPING ...
-    replica_states: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Application:
     """One application as Serve sees it."""
 
@@ -54,12 +43,12 @@ class Application:
     message: str
     #: The config it was last given; None when it did not come by this API, or is going.
     config: Mapping[str, Any] | None
-    deployed_s: float
-    deployments: tuple[Deployment, ...]
+    #: What it says of each of its deployments.
+    deployment_messages: tuple[str, ...]
 
     def cause(self) -> str:
         """Why it is not running, as far as Serve says."""
-        said = [self.message, *(deployment.message for deployment in self.deployments)]
+        said = [self.message, *self.deployment_messages]
         return "\n".join(text.strip() for text in said if text.strip())
 
 
@@ -126,14 +115,7 @@ def _application(name: str, raw: Mapping[str, Any]) -> Application:
         status=Status(raw["status"]),
         message=raw.get("message") or "",
         config=raw.get("deployed_app_config"),
-        deployed_s=raw.get("last_deployed_time_s") or 0.0,
-        deployments=tuple(
-            Deployment(
-                name=key,
-                status=value["status"],
-                message=value.get("message") or "",
-                replica_states=tuple(replica["state"] for replica in value.get("replicas", ())),
-            )
-            for key, value in raw.get("deployments", {}).items()
+        deployment_messages=tuple(
+            each.get("message") or "" for each in raw.get("deployments", {}).values()
         ),
     )

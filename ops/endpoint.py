@@ -41,17 +41,19 @@ async def prove(base_url: str, key: str, model: str) -> Endpoint:
 
 
 async def is_key_known(base_url: str, key: str) -> bool:
-    """Whether the gateway takes the key; False also when no gateway answers."""
+    """Whether the gateway takes the key; waits for a gateway to answer. Raises NoCompletion."""
     headers = {"Authorization": f"Bearer {key}"}
     timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{base_url}/models", headers=headers) as reply,
-        ):
-            return reply.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+    deadline_s = asyncio.get_running_loop().time() + PROOF_DEADLINE_S
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                async with session.get(f"{base_url}/models", headers=headers) as reply:
+                    return reply.status != 401
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if asyncio.get_running_loop().time() > deadline_s:
+                    raise NoCompletion(base_url, str(error) or type(error).__name__) from error
+            await asyncio.sleep(POLL_S)
 
 
 async def _ask(session: aiohttp.ClientSession, base_url: str, key: str, model: str) -> str:

@@ -79,7 +79,7 @@ def _start_ray(fleet: Fleet, first_port: int | None) -> None:
     if ray is None:
         ports = RayPorts.starting_at(first_port) if first_port else RayPorts()
         require_free_ports({"gateway": fleet.gateway.port}, fleet.gateway.host)
-        require_machine(_memory_bytes(fleet))
+        require_machine(_memory_bytes(fleet), compiles=_compiles(fleet))
         ray = LocalRay(home(), slots_of_this_machine(), ports)
         _require_slots(fleet, ray.slots)
         secret_file(home() / "ray_token")
@@ -120,6 +120,13 @@ def _slots(fleet: Fleet) -> dict[str, int]:
         name: model.replicas.min * model.tensor * model.pipeline
         for name, model in fleet.served().items()
     }
+
+
+def _compiles(fleet: Fleet) -> bool:
+    """Whether vLLM will want a compiler here: GPU wheels bring what they need."""
+    if fleet.device == "gpu":
+        return False
+    return not all(model.engine.get("enforce_eager") for model in fleet.served().values())
 
 
 def _memory_bytes(fleet: Fleet) -> int:

@@ -77,5 +77,7 @@ class Deadlines:
     linger_s: float = 2.0
     #: How long a refused connect keeps a replica out of the choice.
     suspect_s: float = 1.0
+    #: How long keys are taken without news from the Controller, which may have revoked them.
+    keys_s: float = 3600.0
     #: How often deadlines are looked at.
     tick_s: float = 0.5

@@ -6,8 +6,10 @@ cut off again.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ FLUSH_S = 0.05
 #: Records that are written at once without waiting for the timer; a fifth of what memory may hold.
 FLUSH_RECORDS = 2_000
 ROTATE_BYTES = 64 * 1024 * 1024
+COMPLAINT_PERIOD_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class Spool:
         self._task: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
         self._closing = False
+        self._silent_until_s = 0.0
         self._part = 0
         self._file, self._bytes = self._open()
 
@@ -71,10 +75,12 @@ class Spool:
 
     async def _drain(self) -> None:
         """Runs while there is something to write, so that an idle gateway has no timer."""
-        while self._buffer and not self._closing:
-            await self._gather()
-            await self._flush()
-        self._task = None
+        try:
+            while self._buffer and not self._closing:
+                await self._gather()
+                await self._flush()
+        finally:
+            self._task = None
 
     async def _gather(self) -> None:
         self._urgent.clear()
@@ -88,19 +94,31 @@ class Spool:
         if not self._buffer:
             return
         self._writing, self._buffer = self._buffer, []
-        lines = self._encoder.encode_lines(self._writing)
-        if not await asyncio.to_thread(self._written, lines):
-            self._buffer = self._writing + self._buffer
-        self._writing = []
+        is_written = False
+        try:
+            lines = self._encoder.encode_lines(self._writing)
+            is_written = await asyncio.to_thread(self._written, lines)
+        finally:
+            if not is_written:
+                self._buffer = self._writing + self._buffer
+            self._writing = []
 
     def _written(self, lines: bytes) -> bool:
         try:
             self._write(lines)
         except OSError as error:
-            _log.warning("usage spool %s: %s", self.path, error.strerror)
-            os.ftruncate(self._file, self._bytes)
+            self._complain(error)
+            with contextlib.suppress(OSError):  # a disk that is gone; the next try begins anew
+                os.ftruncate(self._file, self._bytes)
             return False
         return True
+
+    def _complain(self, error: OSError) -> None:
+        """Says it once in a while: a full disk is met with every flush."""
+        now_s = time.monotonic()
+        if now_s >= self._silent_until_s:
+            _log.warning("usage spool %s: %s", self.path, error.strerror)
+            self._silent_until_s = now_s + COMPLAINT_PERIOD_S
 
     def _write(self, lines: bytes) -> None:
         view = memoryview(lines)
@@ -117,7 +135,7 @@ class Spool:
             file, size = self._open()
         except OSError as error:
             self._part = part
-            _log.warning("usage spool %s: %s", self.path, error.strerror)
+            self._complain(error)
             return
         os.close(self._file)
         self._file, self._bytes = file, size

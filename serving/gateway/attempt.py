@@ -13,8 +13,13 @@ from serving.gateway.refusal import DiedWithIt, NotTaken, translate, upstream
 REPLICA_HEADER = b"x-flotilla-replica"
 
 
+#: A replica closes its idle connections without a look at what is on the way to it. What it still
+#: reads after that long it had taken, and the loss is its own.
+STALE_S = 0.05
+
+
 class Stale(Exception):
-    """A kept connection had been closed by the replica: nothing was sent, nobody is to blame."""
+    """A kept connection was being closed by the replica as it was used: nobody is to blame."""
 
 
 class Attempt:
@@ -24,7 +29,9 @@ class Attempt:
         "_body",
         "_connection",
         "_expected",
+        "_loop",
         "_param",
+        "_sent_s",
         "_size",
         "done",
         "is_over",
@@ -34,6 +41,8 @@ class Attempt:
     def __init__(self, expected: bytes | None, param: str, loop: asyncio.AbstractEventLoop) -> None:
         self._expected = expected
         self._param = param
+        self._loop = loop
+        self._sent_s = 0.0
         self._connection: UpstreamConnection | None = None
         self._body: list[bytes] = []
         self._size = 0
@@ -44,6 +53,7 @@ class Attempt:
 
     def send(self, connection: UpstreamConnection, request: bytes) -> None:
         self._connection = connection
+        self._sent_s = self._loop.time()
         connection.send(request, self)
 
     # What the connection calls
@@ -70,11 +80,12 @@ class Attempt:
 
     def on_lost(self) -> None:
         self.is_over = True
-        connection = self._connection
-        if self.status == 0 and connection is not None and connection.is_reused:
-            self._fail(Stale())
-        else:
-            self._fail(DiedWithIt(upstream()))
+        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream()))
+
+    def _may_be_stale(self) -> bool:
+        if self.status or self._connection is None or not self._connection.is_reused:
+            return False
+        return self._loop.time() - self._sent_s < STALE_S
 
     def _succeed(self, body: bytes = b"") -> None:
         if not self.done.done():

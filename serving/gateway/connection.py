@@ -26,6 +26,7 @@ from typing import Protocol, cast
 from serving.bounds import PIPELINED_BYTES, WRITE_BUFFER_BYTES, Deadlines
 from serving.errors import ApiError
 from serving.gateway.exchange import Exchange
+from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head, Message, Phase, RequestParser
 from serving.gateway.refusal import shutting_down
 
@@ -34,6 +35,7 @@ class App(Protocol):
     """What a connection asks of the gateway."""
 
     deadlines: Deadlines
+    outbox: Outbox
     #: Every answer is the last of its connection.
     is_draining: bool
 
@@ -62,6 +64,8 @@ class ClientConnection(asyncio.Protocol):
         #: Since when the client has taken nothing of what we write; 0 while it does.
         self._stalled_s = 0.0
         self._is_lingering = False
+        #: What waits in the outbox.
+        self._held = b""
 
     # asyncio's side
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,7 +83,7 @@ class ClientConnection(asyncio.Protocol):
         self._leave()
 
     def data_received(self, data: bytes) -> None:
-        if self._active is not None:
+        if self._active is not None or self._unread:
             self._keep_unread(data)
         elif not self._is_lingering:
             self._feed(data)
@@ -159,8 +163,19 @@ class ClientConnection(asyncio.Protocol):
     # What an exchange needs
     def write(self, data: bytes) -> None:
         """Does nothing on a connection that is closing: uvloop raises there, asyncio would not."""
+        if self._held:
+            data, self._held = self._held + data, b""
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        if not self._held:
+            self._app.outbox.add(self._write_held)
+        self._held += data
+
+    def _write_held(self) -> None:
+        if self._held:
+            self.write(b"")
 
     def new_id(self) -> str:
         return self._app.new_id()

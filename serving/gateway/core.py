@@ -20,6 +20,7 @@ from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.job import Job
+from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
 from serving.gateway.refusal import overloaded
 from serving.gateway.route import Kind, model_name
@@ -45,6 +46,7 @@ class GatewayCore:
         demands_replica_header: bool = True,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.outbox = Outbox(self.loop)
         self.spool = spool
         self.deadlines = deadlines or Deadlines()
         self.deadline_s = self.deadlines.request_s
@@ -56,6 +58,7 @@ class GatewayCore:
         self.is_draining = False
         #: The version of the snapshot in force; -1 before the first.
         self.version = -1
+        self._heard_s = self.loop.time()
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
         self._demands_replica_header = demands_replica_header
@@ -71,6 +74,15 @@ class GatewayCore:
         self.catalogue = parse(user_config)
         self.deadline_s = min(self.catalogue.limits.deadline_s, self.deadlines.request_s)
         self.fitter = Fitter(self.catalogue.by_name, self._report_of, Counter(self).count)
+
+    @property
+    def is_out_of_touch(self) -> bool:
+        """No news for so long that a key that is taken may have been revoked."""
+        return self.loop.time() - self._heard_s > self.deadlines.keys_s
+
+    def heard(self) -> None:
+        """The Controller answered, with or without a snapshot."""
+        self._heard_s = self.loop.time()
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
@@ -92,7 +104,10 @@ class GatewayCore:
 
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
-        return admit.check_head(head, self.auth)
+        refusal = admit.check_head(head, self.auth)
+        if refusal is None and head.key is not None and self.is_out_of_touch:
+            return overloaded("Keys cannot be checked at present.")
+        return refusal
 
     def new_id(self) -> str:
         return f"{self._ids.getrandbits(128):032x}"
@@ -114,10 +129,13 @@ class GatewayCore:
             exchange.reply(self.catalogue.listing)
         elif kind is Kind.MODEL:
             exchange.reply(self._card(exchange.head.target))
-        elif kind is Kind.READY and (self.is_draining or self.version < 0):
+        elif kind is Kind.READY and not self._is_ready():
             exchange.reply(b'{"status":"unavailable"}', status=503)
         else:
             exchange.reply(b'{"status":"ok"}')
+
+    def _is_ready(self) -> bool:
+        return not (self.is_draining or self.version < 0 or self.is_out_of_touch)
 
     def _card(self, target: bytes) -> bytes:
         name = model_name(target) or ""

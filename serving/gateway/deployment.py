@@ -52,20 +52,25 @@ class Gateway:
         self._informed = asyncio.Event()
         self._is_listening = False
         self._id = f"gateway.{secrets.token_hex(4)}"
-        self._node = ray.get_runtime_context().get_node_id()
+        self._node = ray.util.get_node_ip_address()
         self._host, self._port = host, port
         self._core = GatewayCore(Spool(home() / "spool", self._id))
         self._server = Server(self._core)
         self._poller = asyncio.get_running_loop().create_task(self._poll())
-        async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
-            await self._informed.wait()
+        try:
+            async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
+                await self._informed.wait()
+        except TimeoutError:
+            raise RuntimeError(
+                f"the Controller gave no keys and replicas within {FIRST_NEWS_DEADLINE_S:.0f} s"
+            ) from None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Models, aliases, limits: taken over for the next request, nothing restarts."""
         self._core.apply_user_config(user_config)
         if not self._is_listening:
-            self._is_listening = True
             await self._server.start(_listen(self._host, self._port))
+            self._is_listening = True
 
     async def check_health(self) -> None:
         if not self._server.is_serving:
@@ -91,6 +96,7 @@ class Gateway:
         )
         async with asyncio.timeout(POLL_DEADLINE_S):
             snapshot = await self._controller.exchange.remote(report, self._core.version)
+        self._core.heard()
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)
             self._informed.set()

@@ -9,6 +9,7 @@ import re
 from typing import Protocol
 
 from serving.errors import ApiError, to_http
+from serving.gateway.chunk import chunk
 from serving.gateway.parser import Head, Message
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
@@ -30,6 +31,7 @@ class Wire(Protocol):
     """What an exchange needs of its connection."""
 
     def write(self, data: bytes) -> None: ...
+    def write_soon(self, data: bytes) -> None: ...
     def finished(self, keep_alive: bool) -> None: ...
     def new_id(self) -> str: ...
 
@@ -125,7 +127,7 @@ class Exchange:
     def write(self, data: bytes) -> None:
         wire = self._wire
         if wire is not None and data:
-            wire.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+            wire.write_soon(chunk(data) if self._is_chunked else data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last bytes and the end of the stream."""
@@ -142,7 +144,7 @@ class Exchange:
         self.finish(event)
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
+        return chunk(data) if self._is_chunked else data
 
     def _end(self, wire: Wire) -> None:
         self._wire = None

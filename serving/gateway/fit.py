@@ -104,6 +104,8 @@ class Fitter:
         tokens = ranges[model.replica_set]
         if tokens.least != tokens.most:
             await self._settle(model, checked, ranges)
+        if ranges[model.replica_set].is_guess:
+            raise unavailable()  # a guess would cut the answer short without a word
         return Fitted(model, max(1, model.window_tokens - ranges[model.replica_set].most))
 
     def _unasked(self, checked: Checked, model: Model) -> Fitted:

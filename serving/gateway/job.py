@@ -112,7 +112,7 @@ class Job:
         try:
             await self._answer()
         except ApiError as error:
-            self._refuse(error)
+            self._refuse(error, self._refused_by(error))
         except NotTaken as failure:
             self._refuse(failure.error)
         except asyncio.CancelledError:
@@ -170,8 +170,16 @@ class Job:
             try:
                 return await self._exchange_with(slot, connection, request)
             except Stale:
-                pass
+                return await self._exchange_again(slot, target, request)
         await self._exchange_with(slot, await self._connect(target), request)
+
+    async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:
+        """After a stale connection. A replica that is gone now may have died with the request."""
+        try:
+            connection = await self._connect(target)
+        except NotTaken:
+            raise DiedWithIt(upstream()) from None
+        await self._exchange_with(slot, connection, request)
 
     async def _connect(self, target: Upstream) -> UpstreamConnection:
         try:
@@ -243,6 +251,11 @@ class Job:
             exchange.cut(errors.event(error))
         else:
             exchange.fail(error)
+
+    def _refused_by(self, error: ApiError) -> Outcome | None:
+        """The engine, where it was asked and found the request wrong; otherwise as it ended."""
+        is_fault_of_request = error.row.status < 500 and not self._exchange.is_started
+        return Outcome.REFUSED_BY_ENGINE if self._attempts.count and is_fault_of_request else None
 
     def _ending(self) -> Outcome:
         """What an unfinished job ended as."""

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 import httptools
 
 from serving.bounds import CONNECTIONS_PER_REPLICA
+from serving.gateway.chunk import sole_chunk
 
 
 class Lost(Exception):
@@ -54,6 +55,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._is_complete = False
+        #: All that came ends with a chunk of a body that goes on: the next byte opens a chunk.
+        self._is_between_chunks = False
         self._is_paused = False
         self.is_reused = False
         self.idle_since_s = 0.0
@@ -100,12 +103,19 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is None:  # bytes nobody asked for: not a peer of ours
             self.close()
             return
+        if self._is_between_chunks:
+            content = sole_chunk(data)
+            if content:  # the parser need not see it: it would stand where it stands
+                sink.on_data(content)
+                return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.close()
             sink.on_lost()
             return
+        if self._is_between_chunks:  # unless part of the next size line came, or the body's end
+            self._is_between_chunks = data.endswith(b"\r\n") and not self._is_complete
         parts = self._parts
         if parts:
             whole = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -136,6 +146,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
+
+    def on_chunk_header(self) -> None:
+        self._is_between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between_chunks = True
 
     def on_message_complete(self) -> None:
         self._is_complete = True

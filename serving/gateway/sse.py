@@ -21,7 +21,7 @@ _NO_CHOICES = b'"choices":[]'
 _END = b"\n\n"
 _CHAT_ID = b'data: {"id":"chatcmpl-'
 _OUR_CHAT_ID = b'data: {"id":"chat-'
-_CHAT_ID_BYTES = len(_CHAT_ID)
+_CHOICE = b'"choices":[{'
 
 
 class PromptDetails(msgspec.Struct):
@@ -61,6 +61,11 @@ class EventFilter:
         self._renames = served_name != public_name
         self._served = b'"model":' + msgspec.json.encode(served_name)
         self._public = b'"model":' + msgspec.json.encode(public_name)
+        #: How every token's event of this stream begins, up to its choice, and what stands there
+        #: for the client. Learned from the first; no event begins with nothing.
+        self._opening: bytes | tuple[()] = ()
+        self._opening_bytes = 0
+        self._our_opening = b""
         self.tokens: Tokens | None = None
         #: Events passed on; about the tokens sent so far.
         self.events = 0
@@ -73,22 +78,22 @@ class EventFilter:
     def feed(self, data: bytes) -> bytes:
         """The bytes to pass on now: whole events, without `[DONE]`."""
         if (
-            data.startswith(_CHAT_ID)
-            and data.find(_END) == len(data) - 2
-            and _NO_CHOICES not in data
+            data.startswith(self._opening)
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n")
             and not self._tail
             and not self.is_over
-        ):  # one plain event of a chat, which is what nearly every read brings
+        ):  # one token's event, which is what nearly every read brings
             self.events += 1
-            data = _OUR_CHAT_ID + data[_CHAT_ID_BYTES:]
-        else:
-            data = self._feed(data)
-        return data.replace(self._served, self._public) if self._renames else data
+            return self._our_opening + data[self._opening_bytes :]
+        return self._feed(data)
 
     def _feed(self, data: bytes) -> bytes:
         if self.is_over:
             return b""
         data = self._whole_events(data)
+        if not self._opening and _CHOICE in data:
+            self._learn(data)
         if _ERROR in data:
             data = self._before_error(data)
         if DONE in data:
@@ -97,7 +102,18 @@ class EventFilter:
         if _NO_CHOICES in data:
             data = self._metered(data)
         self.events += data.count(_END)
-        return data.replace(_CHAT_ID, _OUR_CHAT_ID)
+        return self._ours(data)
+
+    def _ours(self, data: bytes) -> bytes:
+        data = data.replace(_CHAT_ID, _OUR_CHAT_ID)
+        return data.replace(self._served, self._public) if self._renames else data
+
+    def _learn(self, data: bytes) -> None:
+        """From the first event, if it is a token's."""
+        opening = data[: data.find(_CHOICE) + len(_CHOICE)]
+        if _END not in opening:
+            self._opening, self._opening_bytes = opening, len(opening)
+            self._our_opening = self._ours(opening)
 
     def _whole_events(self, data: bytes) -> bytes:
         if self._tail:

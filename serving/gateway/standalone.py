@@ -10,11 +10,13 @@ import logging
 import signal
 import sys
 import time
+from math import inf
 from pathlib import Path
 
 import uvloop
 
 from serving import keys
+from serving.bounds import Deadlines
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
 from serving.snapshot import KeyRecord, Phase, ReplicaReport, Snapshot
@@ -62,7 +64,11 @@ def _snapshot(arguments: argparse.Namespace) -> Snapshot:
 
 async def _main(arguments: argparse.Namespace) -> None:
     spool = Spool(arguments.spool, "standalone")
-    core = GatewayCore(spool, demands_replica_header=arguments.replica_id is not None)
+    core = GatewayCore(
+        spool,
+        Deadlines(keys_s=inf),  # there is no Controller to hear from
+        demands_replica_header=arguments.replica_id is not None,
+    )
     model = {
         "name": arguments.model,
         "replica_set": arguments.model,

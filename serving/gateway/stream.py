@@ -29,7 +29,7 @@ class Passage:
 class StreamAttempt(Attempt):
     """Holds the status line until the first event is here; after that a failure is an event."""
 
-    __slots__ = ("_events", "_exchange", "_is_paused", "_last_s", "_loop", "_passage")
+    __slots__ = ("_events", "_exchange", "_is_moving", "_is_paused", "_last_s", "_loop", "_passage")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class StreamAttempt(Attempt):
         self._exchange = passage.exchange
         self._events = passage.events
         self._last_s = loop.time()
+        #: Since the last sweep, whose clock dates it: no look at a clock for each token.
+        self._is_moving = False
         self._is_paused = False
 
     def on_data(self, data: bytes) -> None:
@@ -51,7 +53,7 @@ class StreamAttempt(Attempt):
             super().on_data(data)
             return
         events, exchange = self._events, self._exchange
-        self._last_s = self._loop.time()
+        self._is_moving = True
         try:
             out = events.feed(data)
         except Garbled:
@@ -108,6 +110,8 @@ class StreamAttempt(Attempt):
         super().resume()
 
     def sweep(self, now_s: float) -> None:
+        if self._is_moving:
+            self._is_moving, self._last_s = False, now_s
         if self._is_paused:
             return
         deadlines = self._passage.deadlines

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -57,6 +58,8 @@ def problems(argv: list[str]) -> list[str]:
 
 def _problems(argv: list[str]) -> list[str]:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # It warns of what CPU machines lack before it reads that level.
+    logging.getLogger("vllm.triton_utils").setLevel(logging.ERROR)
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.exceptions import VLLMError
     from vllm.utils.argparse_utils import FlexibleArgumentParser

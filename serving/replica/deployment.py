@@ -17,7 +17,6 @@ import os
 import secrets
 from typing import Any
 
-import uvicorn
 from ray import serve
 from ray.serve import Application
 
@@ -26,7 +25,8 @@ from serving.replica.errors import EngineFailed, GangFailed
 from serving.replica.facts import token_facts
 from serving.replica.gang import Gang
 from serving.replica.guard import Guard
-from serving.replica.network import interface_of, listening_socket, node_address
+from serving.replica.network import interface_of, node_address
+from serving.replica.port import Port
 from serving.replica.registration import REPORT_PERIOD_S, Registration
 from serving.replica.spec import ReplicaSpec
 from serving.replica.warden import guard_this_process
@@ -35,8 +35,6 @@ from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
 #: 405B from a shared filesystem takes half an hour; anything longer hangs.
 START_DEADLINE_S = 2400.0
 WATCH_PERIOD_S = 0.1
-#: Longer than the gateways keep an idle connection, so that they close first.
-KEEP_ALIVE_S = 120
 #: A gateway learns of a drain with its next snapshot; until then it may still send.
 NOTICE_S = 4 * REPORT_PERIOD_S
 #: Exit status of a replica that found itself dead; Serve starts another.
@@ -55,24 +53,22 @@ class Replica:
         self._id = f"{self._spec.application}#{secrets.token_hex(4)}"
         self._node = node_address()
         self._phase = Phase.STARTING
-        self._address = ""
         self._facts: TokenFacts | None = None
         self._engine: Engine | None = None
+        self._port: Port | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._registration = Registration(self._report, self._accept_tokens)
         self._warden = guard_this_process()
         set_environment(self._spec, self._node, interface_of(self._node))
         self._gang = await Gang.form(self._spec)
-        try:
-            async with asyncio.timeout(START_DEADLINE_S):
-                self._engine = await self._start_engine()
-                await self._engine.prove()
-        except TimeoutError as late:
-            raise EngineFailed(f"the engine did not start in {START_DEADLINE_S:.0f} s") from late
+        engine = self._engine = await self._start_engine()
+        self._guard = Guard(engine.app, self._id)
+        self._watch = asyncio.create_task(self._watch_for_death(engine))
+        await engine.prove()
         await asyncio.to_thread(self._warden.look)
-        self._facts = await asyncio.to_thread(token_facts, self._engine.tokenizer)
-        self._guard = Guard(self._engine.app, self._id)
-        await self._serve()
-        self._watch = asyncio.create_task(self._watch_for_death(self._engine))
+        self._facts = await asyncio.to_thread(token_facts, engine.tokenizer)
+        self._port = await Port.open(self._guard, self._node)
+        engine.attach(self._port.server)
         self._phase = Phase.READY
         await self._registration.join()
 
@@ -80,19 +76,23 @@ class Replica:
         """Raises when the engine is dead; the watch ends the process before most checks see it."""
         if self._engine is None or self._engine.is_dead:
             raise EngineFailed(f"the engine of {self._id} is dead")
+        if self._watch is None or self._watch.done():
+            raise EngineFailed(f"nobody watches over the engine of {self._id}")
 
     async def __del__(self) -> None:
         """Drains, then stops. Serve awaits this within the graceful shutdown timeout."""
         engine = self._engine
         if engine is None or engine.is_dead:
             return
-        self._phase = Phase.DRAINING
-        await self._registration.report()
-        await self._drain()
-        await self._registration.leave(self._id)
-        self._watch.cancel()
-        self._server.should_exit = True
-        await self._serving
+        if self._port is not None:
+            self._phase = Phase.DRAINING
+            await self._registration.report()
+            await self._drain()
+            await self._registration.leave(self._id)
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._port is not None:
+            await self._port.close()
         await asyncio.to_thread(self._warden.look)
         await engine.stop()
         self._gang.release()
@@ -102,45 +102,28 @@ class Replica:
         rendezvous = self._gang.run()
         starting = asyncio.create_task(Engine.start(stage_argv(self._spec, rendezvous)))
         lost = asyncio.create_task(self._gang.lost())
-        try:
-            await asyncio.wait({starting, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if lost.done():
-                starting.cancel()
-                raise GangFailed(lost.result())
-        finally:
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait({starting, lost}, timeout=START_DEADLINE_S, return_when=first)
+        if starting.done():
             lost.cancel()
-        return await starting
-
-    async def _serve(self) -> None:
-        config = uvicorn.Config(
-            self._guard,
-            http="httptools",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        assert self._engine is not None  # noqa: S101 - narrows the type; set one line before the call
-        self._engine.attach(self._server)
-        sock = listening_socket(self._node)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[sock]))
-        while not self._server.started:
-            if self._serving.done():
-                raise EngineFailed("the engine's HTTP server did not start")
-            await asyncio.sleep(0.01)
-        self._address = f"{self._node}:{sock.getsockname()[1]}"
+            return await starting
+        starting.cancel()
+        if lost.done():
+            raise GangFailed(lost.result())
+        raise EngineFailed(f"the engine did not start in {START_DEADLINE_S:.0f} s")
 
     async def _watch_for_death(self, engine: Engine) -> None:
         lost = asyncio.create_task(self._gang.lost())
-        while not (engine.is_dead or lost.done() or self._serving.done()):  # noqa: ASYNC110 - vLLM too
+        # vLLM and uvicorn tell their end by a flag only.
+        while not (engine.is_dead or lost.done() or self._is_port_closed()):  # noqa: ASYNC110
             await asyncio.sleep(WATCH_PERIOD_S)
         cause = lost.result() if lost.done() else "the engine or its server died"
         logger.error("%s ends: %s", self._id, cause)
         await self._registration.leave(self._id)
         os._exit(EXIT_DEAD)
+
+    def _is_port_closed(self) -> bool:
+        return self._port is not None and self._port.is_closed
 
     async def _drain(self) -> None:
         await asyncio.sleep(NOTICE_S)
@@ -158,7 +141,7 @@ class Replica:
             replica_set=self._spec.replica_set,
             node=self._node,
             stages=self._gang.addresses,
-            address=self._address,
+            address=self._port.address if self._port else "",
             served_name=self._spec.served_name,
             phase=self._phase,
             window_tokens=self._spec.window_tokens,

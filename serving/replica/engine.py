@@ -52,6 +52,7 @@ def set_environment(spec: ReplicaSpec, node_address: str, interface: str) -> Non
         FAN_OUT_LIMITS,
         VLLM_HOST_IP=node_address,
         GLOO_SOCKET_IFNAME=interface,
+        NCCL_SOCKET_IFNAME=interface,
         VLLM_WORKER_MULTIPROC_METHOD="spawn",
         VLLM_NO_USAGE_STATS="1",
         HF_HUB_OFFLINE="1",
@@ -113,10 +114,6 @@ class Engine:
     @property
     def is_dead(self) -> bool:
         return bool(self._llm.errored)
-
-    @property
-    def window_tokens(self) -> int:
-        return int(self._llm.model_config.max_model_len)
 
     @property
     def tokenizer(self) -> Any:

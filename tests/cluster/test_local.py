@@ -27,6 +27,11 @@ def test_an_address_that_is_not_ours_is_not_called_in_use() -> None:
         require_free_ports({"gateway": 8000}, "192.0.2.1")
 
 
+def test_a_home_too_deep_for_sockets_is_refused_before_anything_starts() -> None:
+    with pytest.raises(PrerequisiteMissing, match="set FLOTILLA_HOME"):
+        LocalRay(Path("/home/" + "x" * 40), 1).start()
+
+
 def test_too_little_memory_is_said_with_both_figures() -> None:
     with pytest.raises(PrerequisiteMissing, match=r"1048576\.0 GiB are needed, .* GiB are free"):
         require_machine(1 << 50)
@@ -79,3 +84,10 @@ def test_what_a_crash_left_of_our_session_is_stopped(
 
 def test_other_ports_come_three_in_a_row() -> None:
     assert RayPorts.starting_at(7000) == RayPorts(7000, 7001, 7002)
+
+
+def test_a_missing_compiler_is_named_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PrerequisiteMissing, match="C\\+\\+ compiler"):
+        require_machine(1, compiles=True)
+    require_machine(1)

@@ -24,6 +24,8 @@ FLOTILLA = [sys.executable, "-m", "ops.cli"]
 #: A loaded machine of two cores starts an engine in minutes.
 COMMAND_DEADLINE_S = 900
 WAIT_S = 120.0
+#: The end tokens of the demo model, forbidden.
+NEVER_ENDS = {"0": -100, "2": -100}
 QUESTION = "How do I create an API key?"
 
 T = TypeVar("T")

@@ -10,10 +10,7 @@ import openai
 import pytest
 
 from tests.live.conftest import DEMO
-from tests.live.fleet_under_test import LiveFleet, wait_for
-
-#: The end tokens of the demo model, forbidden.
-NEVER_ENDS = {"0": -100, "2": -100}
+from tests.live.fleet_under_test import NEVER_ENDS, LiveFleet, wait_for
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.processes import session_members, signal_all, wait_until_gone
+from serving.replica.warden import members, named_segments, segments
 from tests.live.fleet_under_test import (
     COMMAND_DEADLINE_S,
     ENGINE,
@@ -20,6 +21,7 @@ from tests.live.fleet_under_test import (
     wait_for,
 )
 from tests.live.hosts import Hosts, missing
+from tests.live.test_gangs import processes_named
 
 pytestmark = [
     pytest.mark.timeout(1200),
@@ -92,6 +94,15 @@ class HostedFleet(LiveFleet):
     def flotilla(self, *arguments: str) -> str:
         return self.hosts.run(1, [*FLOTILLA, *arguments], self.environment, COMMAND_DEADLINE_S)
 
+    def owns(self, pid: int) -> bool:
+        """Whether a process belongs to this fleet's Ray."""
+        return any(pid in session_members(ray.pid) for ray in self._rays)
+
+    def ray_daemons(self) -> list[int]:
+        """Ray's own processes on both hosts, without the workers that serve."""
+        everything = [pid for ray in self._rays for pid in session_members(ray.pid)]
+        return [pid for pid in everything if is_daemon(pid)]
+
     def stop_ray(self) -> list[int]:
         for ray in self._rays:
             signal_all(session_members(ray.pid), signal.SIGTERM)
@@ -101,6 +112,11 @@ class HostedFleet(LiveFleet):
             left += wait_until_gone(ray.pid, 20)
             ray.wait()
         return left
+
+
+def is_daemon(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"/raylet/raylet" in command or b"gcs_server" in command or b"ray\0start" in command
 
 
 COUNT_NODES = (
@@ -138,3 +154,15 @@ def test_an_engine_over_two_hosts_says_what_one_process_says(
     assert said == fleet.says("demo")
     wide.host = 2
     assert wide.says("wide") == said
+
+
+def test_when_all_of_ray_is_killed_no_engine_and_no_segment_stays(wide: HostedFleet) -> None:
+    replica = json.loads(wide.flotilla("status", "--json"))["replicas"][0]
+    followers = processes_named("ray::Follower")
+    gangs = [replica["pid"], *(pid for pid in followers if wide.owns(pid))]
+    inodes = segments([pid for gang in gangs for pid in members(gang)])
+    assert len(gangs) == 2
+    assert named_segments(inodes)
+    signal_all(wide.ray_daemons(), signal.SIGKILL)
+    wait_for(lambda: None if any(map(members, gangs)) else True, "every gang to be gone", 60)
+    wait_for(lambda: None if named_segments(inodes) else True, "their segments to be gone", 30)

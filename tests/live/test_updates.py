@@ -14,11 +14,20 @@ import pytest
 import yaml
 
 from tests.live.conftest import DEMO
-from tests.live.fleet_under_test import COMMAND_DEADLINE_S, ENGINE, MODEL, LiveFleet, wait_for
+from tests.live.fleet_under_test import (
+    COMMAND_DEADLINE_S,
+    ENGINE,
+    MODEL,
+    NEVER_ENDS,
+    LiveFleet,
+    wait_for,
+)
 
 pytestmark = pytest.mark.timeout(1200)
 
 CLIENTS = 4
+#: Seconds of work for the engine, well within the fleet's grace.
+LONG_ANSWER_TOKENS = 400
 SERVE = str(Path(sys.executable).with_name("serve"))
 
 
@@ -135,6 +144,29 @@ def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> Non
     wait_for(lambda: _says(restored, "plain"), "the new model to answer", 600)
     assert restored.says("plain") == restored.says("demo")
     assert restored.replica("demo.0")["pid"] == before
+    _a_removed_model_finishes_what_it_streams(restored)
+
+
+def _a_removed_model_finishes_what_it_streams(fleet: LiveFleet) -> None:
+    """Runs here because a model to remove takes a minute to start."""
+    stream = fleet.client().chat.completions.create(
+        model="plain",
+        messages=[{"role": "user", "content": "hello"}],
+        max_tokens=LONG_ANSWER_TOKENS,
+        stream=True,
+        stream_options={"include_usage": True},
+        logit_bias=NEVER_ENDS,
+    )
+    first = next(iter(stream))
+    assert first.choices
+    removing = threading.Thread(target=fleet.deploy, args=(DEMO,))
+    removing.start()
+    chunks = list(stream)
+    removing.join(timeout=300)
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == LONG_ANSWER_TOKENS
+    with pytest.raises(openai.NotFoundError):
+        fleet.says("plain")
 
 
 def _says(fleet: LiveFleet, model: str) -> str | None:

@@ -25,7 +25,7 @@ def test_two_commands_do_not_change_things_at_once(
     ("host", "reached"),
     [
         ("127.0.0.1", "127.0.0.1"),
-        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - an address to read, not to bind
         ("::", "127.0.0.1"),
         ("fd00::1", "[fd00::1]"),
     ],

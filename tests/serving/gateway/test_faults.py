@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serving import bounds
+from serving.gateway.attempt import STALE_S
 from serving.snapshot import Load, Phase
 from tests.fakes import (
     Behaviour,
@@ -235,14 +237,41 @@ async def test_65_a_replica_missing_from_the_list_is_asked_when_nobody_else_is_t
 async def test_69_an_idle_connection_closed_by_the_replica_is_not_a_failure(
     rig: Rig, replica: FakeReplica
 ) -> None:
-    async def dies_if_reused(call: Call) -> None:
-        is_first = all(c.writer is not call.writer for c in replica.calls[:-1])
-        await (answers if is_first else dies)(call)
-
-    replica.behaviour = dies_if_reused
     for _ in range(3):
         assert (await rig.chat()).status == 200
+        replica.close_idle()
     assert [r["attempts"] for r in await rig.records()] == [1, 1, 1]
+
+
+async def test_16_a_death_on_a_kept_connection_is_blamed_on_the_request(tmp_path: Path) -> None:
+    replicas = [FakeReplica(replica_id=f"tiny.{n}-x") for n in range(4)]
+    async with AsyncExitStack() as stack:
+        for each in replicas:
+            await stack.enter_async_context(fake_replica(each))
+        rig = await stack.enter_async_context(gateway(tmp_path, *replicas))
+        while not all(each.calls for each in replicas):
+            assert (await rig.chat()).status == 200
+        warm = sum(len(each.calls) for each in replicas)
+        for each in replicas:
+            each.behaviour = dies_late
+        reply = await rig.chat()
+        assert (reply.status, reply.headers["x-should-retry"]) == (500, "false")
+        assert sum(len(each.calls) for each in replicas) == warm + 2
+
+
+async def dies_late(call: Call) -> None:
+    await asyncio.sleep(2 * STALE_S)
+    await dies(call)
+
+
+async def test_58_without_news_keys_are_taken_for_a_bounded_time(tmp_path: Path) -> None:
+    short = replace(QUICK, keys_s=0.0)
+    async with fake_replica(FakeReplica()) as one, gateway(tmp_path, one, deadlines=short) as rig:
+        reply = await rig.chat()
+        assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
+        assert not one.calls
+        assert (await rig.ask("GET", "/readyz")).status == 503
+        assert (await rig.ask("GET", "/healthz")).status == 200
 
 
 @pytest.mark.parametrize(

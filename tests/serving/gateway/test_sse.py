@@ -66,6 +66,22 @@ def test_every_token_comes_through_once_and_in_order(
     assert events.tokens.completion_tokens == 9
 
 
+@given(st.lists(st.sampled_from(TRICKY), min_size=1, max_size=5), st.booleans(), st.integers(0, 9))
+def test_reads_of_one_event_each_say_the_same_as_one_read_of_all(
+    texts: list[str], keep_usage: bool, apart: int
+) -> None:
+    """The usual case has a shorter way through, which may not show."""
+    pieces = [*map(token, texts), USAGE, DONE]
+    pieces[apart % len(pieces)] = token("from") + token("two")
+    raw = b"".join(pieces)
+    ends = [len(b"".join(pieces[:n])) for n in range(1, len(pieces))]
+    (one, by_event), (other, at_once) = run(raw, ends, keep_usage), run(raw, [], keep_usage)
+    assert one == other
+    assert by_event.events == at_once.events
+    assert by_event.tokens == at_once.tokens
+    assert by_event.is_done == at_once.is_done
+
+
 @given(st.lists(st.sampled_from(TRICKY), max_size=4), st.lists(st.integers(0, 2_000), max_size=5))
 def test_nothing_of_an_error_or_behind_it_comes_through(texts: list[str], cuts: list[int]) -> None:
     raw = b"".join(token(text) for text in texts) + ERROR + token("late") + DONE
