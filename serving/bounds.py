@@ -8,7 +8,6 @@ HEADER_COUNT = 100  # browsers and proxies send under 50
 HEADER_BYTES = 64 * 1024  # all header lines and the request line together
 URL_BYTES = 8 * 1024  # our longest own URL is under 200
 AUTHORIZATION_BYTES = 512  # a key is 55
-REQUEST_ID_CHARS = 128  # kept and reflected up to here
 CHUNK_OVERHEAD_BYTES = 16 * 1024  # framing bytes of a chunked body beyond 8 per byte of content
 
 # What a body may ask for.

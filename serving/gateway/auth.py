@@ -27,9 +27,6 @@ class Authenticator:
             self._records = known
             self._proven.clear()
 
-    def is_known(self, record: KeyRecord) -> bool:
-        return record.id in self._records
-
     def check(self, head: Head) -> KeyRecord | ApiError:
         value = head.headers.get(b"authorization")
         if value is None:

@@ -78,7 +78,7 @@ class GatewayCore:
     @property
     def is_out_of_touch(self) -> bool:
         """No news for so long that a key that is taken may have been revoked."""
-        return self.loop.time() - self._heard_s > self.deadlines.keys_s
+        return self.loop.time() - self._heard_s >= self.deadlines.keys_s
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""

@@ -24,8 +24,6 @@ _STREAM = _STATUS[200] + b"content-type: text/event-stream; charset=utf-8\r\n" +
 _CLOSE = b"connection: close\r\n"
 _KEEP = b"connection: keep-alive\r\n"
 
-Headers = list[tuple[bytes, bytes]]
-
 
 class Wire(Protocol):
     """What an exchange needs of its connection."""

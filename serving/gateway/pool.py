@@ -15,10 +15,6 @@ from serving.bounds import CONNECTIONS_PER_REPLICA
 from serving.gateway.chunk import sole_chunk
 
 
-class Lost(Exception):
-    """The connection ended before the reply did."""
-
-
 class Saturated(Exception):
     """All connections this gateway may hold to the replica are busy."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def wide() -> Iterator[HostedFleet]:
             yield fleet
         finally:
             left = fleet.stop_ray()
+            shutil.rmtree(fleet.home)
         assert left == []
 
 

@@ -7,6 +7,7 @@ from serving.bounds import Deadlines
 from serving.errors import ApiError
 from serving.gateway.connection import ClientConnection
 from serving.gateway.exchange import Exchange
+from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
 
 REQUEST = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
@@ -36,6 +37,7 @@ class FakeApp:
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
+        self.outbox = Outbox(asyncio.get_running_loop())
 
     def check_head(self, head: Head) -> ApiError | None:
         del head
