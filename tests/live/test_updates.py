@@ -125,7 +125,7 @@ def test_gateways_are_replaced_under_load_without_a_failed_request(restored: Liv
 
 
 def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> None:
-    before = restored.replica("demo.0")["pid"]
+    before, gateways = restored.replica("demo.0")["pid"], gateway_pids(restored)
     extra = f"""\
   plain:
     source: {MODEL}
@@ -143,7 +143,7 @@ def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> Non
     )
     wait_for(lambda: _says(restored, "plain"), "the new model to answer", 600)
     assert restored.says("plain") == restored.says("demo")
-    assert restored.replica("demo.0")["pid"] == before
+    assert (restored.replica("demo.0")["pid"], gateway_pids(restored)) == (before, gateways)
     _a_removed_model_finishes_what_it_streams(restored)
 
 
