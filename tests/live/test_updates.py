@@ -102,12 +102,17 @@ def restored(fleet: LiveFleet) -> Iterator[LiveFleet]:
     fleet.deploy(DEMO)
 
 
+def both_gateways(fleet: LiveFleet) -> set[int]:
+    """The two gateways, once those that an update has replaced are forgotten."""
+    return wait_for(lambda: pids if len(pids := gateway_pids(fleet)) == 2 else None, "two gateways")
+
+
 def gateway_pids(fleet: LiveFleet) -> set[int]:
     return {gateway["pid"] for gateway in fleet.status()["gateways"]}
 
 
 def test_gateways_are_replaced_under_load_without_a_failed_request(restored: LiveFleet) -> None:
-    before = gateway_pids(restored)
+    before = both_gateways(restored)
     engine = restored.replica("demo.0")["pid"]
     config = deployed(restored)
     config["applications"][0]["runtime_env"] = {"env_vars": {"FLOTILLA_RELEASE": "next"}}
@@ -125,7 +130,7 @@ def test_gateways_are_replaced_under_load_without_a_failed_request(restored: Liv
 
 
 def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> None:
-    before, gateways = restored.replica("demo.0")["pid"], gateway_pids(restored)
+    before, gateways = restored.replica("demo.0")["pid"], both_gateways(restored)
     extra = f"""\
   plain:
     source: {MODEL}
@@ -143,7 +148,7 @@ def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> Non
     )
     wait_for(lambda: _says(restored, "plain"), "the new model to answer", 600)
     assert restored.says("plain") == restored.says("demo")
-    assert (restored.replica("demo.0")["pid"], gateway_pids(restored)) == (before, gateways)
+    assert (restored.replica("demo.0")["pid"], both_gateways(restored)) == (before, gateways)
     _a_removed_model_finishes_what_it_streams(restored)
 
 
