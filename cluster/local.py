@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import PortInUse, PrerequisiteMissing, RayFailed
 from cluster.processes import session_members, signal_all, started_ticks, wait_until_gone
@@ -61,11 +62,8 @@ class LocalRay:
     @classmethod
     def started_in(cls, home: Path) -> "LocalRay | None":
         """The cluster that was started with this home, as far as it was not stopped again."""
-        try:
-            known = json.loads(_record(home).read_text())
-        except (OSError, ValueError):
-            return None
-        return cls(home, known["slots"], RayPorts(**known["ports"]))
+        known = _known(home)
+        return None if known is None else cls(home, known["slots"], RayPorts(**known["ports"]))
 
     def environment(self) -> dict[str, str]:
         """What a process needs to talk to this cluster, and what its own processes inherit."""
@@ -146,9 +144,8 @@ class LocalRay:
         """The session of the cluster that was started here; None when its number may be somebody
         else's by now, after a reboot for example.
         """
-        try:
-            known = json.loads(_record(self.home).read_text())
-        except (OSError, ValueError):
+        known = _known(self.home)
+        if known is None:
             return None
         session = int(known["session"])
         now = started_ticks(session)
@@ -211,6 +208,14 @@ def _boot_id() -> str:
 
 def _record(home: Path) -> Path:
     return home / "cluster.json"
+
+
+def _known(home: Path) -> dict[str, Any] | None:
+    """What the record says; None when there is none that can be read."""
+    try:
+        return dict(json.loads(_record(home).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -16,7 +16,7 @@ class Follower:
     def __init__(self, spec: ReplicaSpec) -> None:
         self._spec = spec
         self._address = node_address()
-        self._warden = guard_this_process()
+        guard_this_process()
         set_environment(spec, self._address, interface_of(self._address))
 
     def address(self) -> str:

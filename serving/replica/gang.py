@@ -2,8 +2,8 @@
 
 Rules
 1. One bundle of the replica's placement group is one stage, with all of its accelerators; the
-   leader
-   is in bundle 0, follower i in bundle i. A tensor-parallel group therefore never spans nodes.
+   leader is in bundle 0, follower i in bundle i. A tensor-parallel group therefore never spans
+   nodes.
 2. A gang is whole or gone: a follower that ends, for whatever reason, ends the gang.
 3. The leader owns the followers: when it dies Ray ends them, so no stage outlives its gang.
 4. Every wait has a deadline; a follower that never joins fails the start, it does not hang it.

@@ -5,7 +5,7 @@ from typing import Any
 
 from serving.snapshot import Load
 
-#: Half-life of the token rate: long enough to be calm, short enough to follow a burst.
+#: What the token rate looks back on: long enough to be calm, short enough to follow a burst.
 RATE_WINDOW_S = 5.0
 
 
@@ -14,7 +14,6 @@ class LoadMeter:
 
     def __init__(self) -> None:
         self._waiting = 0
-        self._running = 0
         self._kv_use = 0.0
         self._tokens = 0
         self._rate = 0.0
@@ -23,7 +22,6 @@ class LoadMeter:
     def record(self, scheduler: Any, iteration: Any) -> None:
         """Takes vLLM's SchedulerStats and IterationStats; either may be None."""
         if scheduler is not None:
-            self._running = scheduler.num_running_reqs
             # vLLM counts the requests it deferred apart; to us both are waiting.
             self._waiting = scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs
             self._kv_use = scheduler.kv_cache_usage
