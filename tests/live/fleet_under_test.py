@@ -2,6 +2,7 @@
 user would.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ class LiveFleet:
         self.port = port
         self._ray_port = ray_port
         self.key = ""
+        self._clients = contextlib.ExitStack()
 
     @property
     def base_url(self) -> str:
@@ -88,6 +90,7 @@ class LiveFleet:
 
     def down(self) -> list[int]:
         """Takes everything down; answers with the processes that are left."""
+        self._clients.close()
         ray = LocalRay.started_in(self.home)
         session = json.loads((self.home / "cluster.json").read_text())["session"] if ray else -1
         self.run("down")
@@ -96,23 +99,29 @@ class LiveFleet:
         return left
 
     def client(self) -> openai.OpenAI:
-        """The official client, refusing every reply that is not shaped as OpenAI says."""
-        return openai.OpenAI(
-            api_key=self.key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=120,
-            _strict_response_validation=True,
+        """The official client, refusing every reply that is not shaped as OpenAI says.
+
+        It is closed with the fleet at the latest: its idle connections are closed nowhere else.
+        """
+        return self._clients.enter_context(
+            openai.OpenAI(
+                api_key=self.key,
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=120,
+                _strict_response_validation=True,
+            )
         )
 
     def says(self, model: str, question: str = QUESTION) -> str:
         """The greedy answer of a model."""
-        done = self.client().chat.completions.create(
-            model=model,
-            messages=[{"role": "user", "content": question}],
-            temperature=0,
-            max_tokens=48,
-        )
+        with self.client() as client:
+            done = client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": question}],
+                temperature=0,
+                max_tokens=48,
+            )
         return done.choices[0].message.content or ""
 
     def status(self) -> dict[str, Any]:
