@@ -3,7 +3,10 @@
 ClusterError
 ├── PrerequisiteMissing   something the user must provide first; the message says the fix
 ├── PortInUse             another program has a port that Ray or a gateway needs
-└── RayFailed             Ray did not start, or did not stop
+├── RayFailed             Ray did not start, or did not stop
+├── CheckpointUnreadable  a model's files are missing, broken or too large to be true
+├── ArchitectureUnknown   a config.json says something that the fit check has no formula for
+└── SettingsUnknown       an engine argument says something that the fit check cannot read
 """
 
 
@@ -21,3 +24,15 @@ class PortInUse(ClusterError):
 
 class RayFailed(ClusterError):
     """Ray did not start, or did not stop."""
+
+
+class CheckpointUnreadable(ClusterError):
+    """A model's files are missing or broken; the message names the file."""
+
+
+class ArchitectureUnknown(ClusterError):
+    """There is no formula for what a config.json says; the message names the key."""
+
+
+class SettingsUnknown(ClusterError):
+    """An engine argument cannot be read; the message names it."""

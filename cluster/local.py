@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import PortInUse, PrerequisiteMissing, RayFailed
+from cluster.label import ADDRESS_LABEL
 from cluster.processes import session_members, signal_all, started_ticks, wait_until_gone
 
 LOOPBACK = "127.0.0.1"
@@ -161,6 +162,7 @@ class LocalRay:
             *("--dashboard-agent-listen-port", str(self.ports.agent)),
             *("--temp-dir", str(self.home / "ray")),
             *("--resources", json.dumps({"slot": self.slots})),
+            *("--labels", f"{ADDRESS_LABEL}={NODE_ADDRESS}"),
             *("--object-store-memory", str(OBJECT_STORE_BYTES)),
             *("--include-log-monitor", "false"),
         ]

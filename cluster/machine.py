@@ -9,9 +9,9 @@ from pathlib import Path
 from cluster.errors import PrerequisiteMissing
 
 GIB = 1 << 30
-#: A worker of a small model on CPU takes about 0.7 GiB, its engine 1.2 GiB more (measured, vLLM
-#: 0.32.0).
-SLOT_BYTES = 3 * GIB // 2
+#: A replica of one worker: about 0.7 GiB, its engine 1.2 GiB more (measured, vLLM 0.32.0), and half
+#: a GiB for a small model and its KV cache.
+SLOT_BYTES = 5 * GIB // 2
 MAX_SLOTS = 16
 #: What torch looks for.
 COMPILERS = ("g++", "clang++", "c++")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deployments.errors import ServeError, ServeUnreachable, StepFailed
+from deployments.held import Capacity
 from deployments.serve_control import Application, Status
 from deployments.steps import Action, Applications, Config, Step, applications_of, steps
 
@@ -33,6 +34,14 @@ class Control(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a step may take besides a drain, and how often to look."""
+
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    poll_s: float = POLL_PERIOD_S
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A step that has begun (`took_s` is None) or has ended well."""
 
@@ -47,15 +56,17 @@ async def apply(
     desired: Config,
     report: Callable[[Progress], None],
     *,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    poll_s: float = POLL_PERIOD_S,
+    capacity: Capacity | None = None,
+    patience: Patience | None = None,
 ) -> list[Step]:
-    """Makes `desired` run and returns the steps it took. Raises StepFailed, ServeError."""
+    """Makes `desired` run and returns the steps it took; `capacity` is what nodes have. Raises
+    StepFailed, ServeError.
+    """
     applications = await control.applications()
-    current = _configs(applications)
+    current = configs_of(applications)
     failed = [app.name for app in applications.values() if app.status is Status.DEPLOY_FAILED]
-    taken = steps(current, desired, failed)
-    waiter = _Waiter(control, timeout_s, poll_s)
+    taken = steps(current, desired, failed, capacity)
+    waiter = _Waiter(control, patience or Patience())
     before: Config = {**desired, "applications": list(current.values())}
     for number, step in enumerate(taken, start=1):
         began_s = time.monotonic()
@@ -103,10 +114,10 @@ async def _roll_back(control: Control, waiter: "_Waiter", step: Step, before: Co
 
 
 class _Waiter:
-    def __init__(self, control: Control, timeout_s: float, poll_s: float) -> None:
+    def __init__(self, control: Control, patience: Patience) -> None:
         self._control = control
-        self._timeout_s = timeout_s
-        self._poll_s = poll_s
+        self._timeout_s = patience.timeout_s
+        self._poll_s = patience.poll_s
 
     async def running(self, name: str, stop_s: float = 0) -> None:
         """Waits until it runs; `stop_s` is for what has to stop first. Raises StepFailed."""
@@ -159,7 +170,8 @@ def trimmed(said: str) -> str:
     return " ".join(line.strip() for line in last)[:MAX_CAUSE_CHARS]
 
 
-def _configs(applications: dict[str, Application]) -> Applications:
+def configs_of(applications: dict[str, Application]) -> Applications:
+    """The configs that applications were last given, by name."""
     return {name: app.config for name, app in applications.items() if app.config is not None}
 
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from os import environ
 from pathlib import Path
 
+from cluster.problem import Problem
 from deployments.fleet import Fleet
-from deployments.problem import Problem
 from deployments.render import replica_spec
 from serving.replica.arguments import engine_argv, problems
 

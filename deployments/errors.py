@@ -1,7 +1,11 @@
 """What can go wrong between a fleet file and a running fleet.
 
 DeploymentError
-├── FleetInvalid        the fleet file says something that cannot be; carries every problem found
+├── FileInvalid         a file says something that cannot be; carries every problem found
+│   ├── FleetInvalid
+│   ├── FleetBlocked        right by itself, but parts of it fit nowhere on the inventory
+│   ├── InventoryInvalid
+│   └── CatalogueInvalid
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
@@ -10,19 +14,35 @@ DeploymentError
 
 from collections.abc import Sequence
 
-from deployments.problem import Problem
+from cluster.problem import Problem
 
 
 class DeploymentError(Exception):
     """Its text is for the operator: what is wrong, and what to do where that is known."""
 
 
-class FleetInvalid(DeploymentError):
-    """The fleet file says something that cannot be."""
+class FileInvalid(DeploymentError):
+    """A file that an operator wrote says something that cannot be."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class FleetInvalid(FileInvalid):
+    """The fleet file does."""
+
+
+class FleetBlocked(FileInvalid):
+    """The fleet is right by itself, but parts of it fit nowhere; nothing was started."""
+
+
+class InventoryInvalid(FileInvalid):
+    """The inventory does."""
+
+
+class CatalogueInvalid(FileInvalid):
+    """A file of the catalogue does, which only a change of Flotilla can have brought about."""
 
 
 class ServeError(DeploymentError):

@@ -2,13 +2,15 @@
 them.
 """
 
+import posixpath
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from cluster.strict import Strict
 from deployments.errors import FleetInvalid
-from deployments.model import Model, Name, Served, Strict
+from deployments.model import Model, Name, Served
 from deployments.rules import problems
 from serving.replica.spec import Device
 
@@ -37,8 +39,16 @@ class Fleet(Strict):
     #: How long a gateway or a replica that stops may finish what it has.
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     gateway: Gateway = Gateway()
+    #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
+    inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: In the order of the listing of models.
     models: Annotated[Mapping[Name, Model], Field(min_length=1, max_length=1000)]
+
+    @field_validator("inventory")
+    @classmethod
+    def _absolute(cls, path: str | None, info: ValidationInfo) -> str | None:
+        directory = (info.context or {}).get("directory", "")
+        return None if path is None else posixpath.normpath(posixpath.join(directory, path))
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:

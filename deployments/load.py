@@ -2,7 +2,7 @@
 key.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from cluster.problem import Path, Problem, nearest
 from deployments import rules
+from deployments.catalogue import completed, ids
 from deployments.errors import FleetInvalid
 from deployments.fleet import Fleet, Gateway
 from deployments.model import Model, Replicas, Served, Shared, Unavailable
-from deployments.problem import Path, Problem, nearest
-from deployments.yaml_text import MAX_BYTES, Document, read
+from deployments.schema import Location, schema_problems
+from deployments.yaml_text import Document, read, read_file
 from serving.replica.spec import Device
 
 #: What may stand under which key; models are told apart by the tags of `Model`.
@@ -32,46 +34,47 @@ _MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 
 def load(path: FilePath, device: Device | None = None) -> Fleet:
     """Reads a fleet file; `device` is taken instead of the file's. Raises FleetInvalid."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise FleetInvalid([Problem((), reason.lower(), str(path))]) from error
-    return parse(raw, str(path), path.resolve().parent, device)
+    return _fleet(read_file(path), path.resolve().parent, device)
 
 
 def parse(raw: bytes, file: str, directory: FilePath, device: Device | None = None) -> Fleet:
     """Reads a fleet; its relative paths start from `directory`. Raises FleetInvalid."""
-    document = read(raw, file)
+    return _fleet(read(raw, file), directory, device)
+
+
+def placed(found: Iterable[Problem], path: FilePath) -> list[Problem]:
+    """Problems that came up later, with their file and line."""
+    return read_file(path).placed(found)
+
+
+def _fleet(document: Document, directory: FilePath, device: Device | None) -> Fleet:
     if document.problems:
         raise FleetInvalid(document.problems)
     if not isinstance(document.value, dict):
-        raise FleetInvalid([Problem((), "is not a fleet: it begins with `models:`", f"{file}:1")])
-    value = {**document.value, "device": device} if device else document.value
+        where = f"{document.file}:1"
+        raise FleetInvalid([Problem((), "is not a fleet: it begins with `models:`", where)])
+    value = _completed({**document.value, **({"device": device} if device else {})})
     context = {"directory": str(directory)}
     try:
         return Fleet.model_validate(value, context=context)
     except FleetInvalid as invalid:
-        raise FleetInvalid(_placed(invalid.problems, document)) from None
+        raise FleetInvalid(document.placed(invalid.problems)) from None
     except ValidationError as error:
         found = [*_shape(error), *_between(value, error, context)]
-        raise FleetInvalid(_placed(found, document)) from None
+        raise FleetInvalid(document.placed(found)) from None
 
 
-def placed(found: list[Problem], path: FilePath) -> list[Problem]:
-    """Problems that came up later, with their file and line."""
-    return _placed(found, read(path.read_bytes(), str(path)))
-
-
-def _placed(found: list[Problem] | tuple[Problem, ...], document: Document) -> list[Problem]:
-    known = [replace(problem, where=document.where(problem.path)) for problem in found]
-    return sorted(known, key=lambda problem: int(problem.where.rsplit(":", 1)[1]))
+def _completed(value: dict[str, Any]) -> dict[str, Any]:
+    """The fleet with what the catalogue knows of its models."""
+    models = value.get("models")
+    if not isinstance(models, dict):
+        return value
+    return {**value, "models": {name: completed(name, body) for name, body in models.items()}}
 
 
 def _shape(error: ValidationError) -> Iterator[Problem]:
-    for details in error.errors(include_url=False):
-        yield Problem(_path(details["loc"]), _message(details))
+    for problem in schema_problems(error, SCHEMAS, _own_words):
+        yield replace(problem, path=_path(problem.path))
 
 
 def _between(
@@ -91,32 +94,27 @@ def _between(
     return rules.problems(sound, value.get("device", "gpu"), broken)
 
 
-def _path(loc: tuple[int | str, ...]) -> Path:
+def _path(loc: Location) -> Path:
     """The place in the file: without pydantic's marks for a model's kind and for a key."""
     kept = loc[:2] + loc[3:] if loc[:1] == ("models",) else loc
     return tuple(part for part in kept if part != "[key]")
 
 
-def _message(details: ErrorDetails) -> str:
+def _own_words(details: ErrorDetails) -> str | None:
     loc = details["loc"]
     match details["type"]:
-        case "extra_forbidden":
-            return _unknown(str(loc[-1]), str(loc[-2]) if len(loc) > 1 else "")
         case "missing" if loc[-1] == "source":
-            return "is needed, or `replicas_of`, or `unavailable`"
-        case "missing":
-            return "is needed"
+            return f"is needed, or `replicas_of`, or `unavailable`{_in_catalogue(str(loc[1]))}"
         case "union_tag_not_found":
-            return "is not a model: it has `source`, `replicas_of` or `unavailable`"
-        case "value_error":
-            return str(details["ctx"]["error"])
-        case "string_pattern_mismatch":
-            return f"`{details['input']!s:.40}` is not a name: letters, digits, `.`, `_`, `-`"
-        case _:
-            return f"{details['msg'].removeprefix('Input ')}, not {details['input']!r:.40}"
+            kinds = "it has `source`, `replicas_of` or `unavailable`"
+            return f"is not a model: {kinds}{_in_catalogue(str(loc[1]))}"
+        case "extra_forbidden" if loc[-2:-1] and loc[-2] in ("replicas_of", "unavailable"):
+            if loc[-1] in Served.model_fields:
+                return f"does not go together with `{loc[-2]}`"
+    return None
 
 
-def _unknown(key: str, schema: str) -> str:
-    if schema in ("replicas_of", "unavailable") and key in Served.model_fields:
-        return f"does not go together with `{schema}`"
-    return f"is unknown{nearest(key, SCHEMAS[schema].model_fields)}"
+def _in_catalogue(name: str) -> str:
+    """A model that says so little was perhaps meant to be one that is known."""
+    near = nearest(name, ids())
+    return f"{near} (it is in the catalogue)" if near else ""

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -19,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from cluster.inventory import Label
+from cluster.strict import Strict
 from deployments.engine_keys import MAX_LOGPROBS, EngineName, EngineSetting
 
 #: The `created` of the retired API's own listing; a constant, so that a render is the same
@@ -37,17 +37,19 @@ Name = Annotated[
 Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class Strict(BaseModel):
-    """Frozen, no unknown keys, no guessing of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 class Replicas(Strict):
-    """How many replicas a model may have; `min` are there without any load."""
+    """How many replicas a model may have; `min` are there without any load, and `max` is the same
+    unless it is said.
+    """
 
     min: int = Field(default=1, ge=0, le=MAX_REPLICAS)
     max: int = Field(default=1, ge=1, le=MAX_REPLICAS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _max_of_min(cls, raw: Any) -> Any:
+        least = raw.get("min") if isinstance(raw, dict) and "max" not in raw else None
+        return {**raw, "max": max(least, 1)} if type(least) is int else raw
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -77,6 +79,8 @@ class Served(Named):
     #: `pack` puts the stages of a replica on as few nodes as it can, `spread` each on a node of its
     #: own.
     stage_placement: Literal["pack", "spread"] = "pack"
+    #: What a node must be labelled with to hold a replica; for fleets with an inventory.
+    node_labels: Mapping[Label, Label] = {}
     replicas: Replicas = Replicas()
     engine: Mapping[EngineName, EngineSetting] = {}
     fallback: Name | None = None

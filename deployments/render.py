@@ -8,14 +8,21 @@ Rules
 3. Names, aliases, fallbacks and windows of shared models stand in the gateways' `user_config`: a
    change restarts nothing.
 4. Only what Serve's schema knows: it drops unknown keys without a word.
+5. Where a plan has given a replica its nodes, each bundle asks for its own by label; where nobody
+   has, Ray chooses.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from cluster.label import ADDRESS_LABEL
 from deployments.fleet import Fleet
 from deployments.model import Model, Served, Shared, Unavailable
 from serving.replica.spec import ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
+
+#: The address of each stage's node, by replica.
+Addresses = Mapping[str, tuple[str, ...]]
 
 INGRESS_IMPORT_PATH = "deployments.ingress:application"
 REPLICA_IMPORT_PATH = "serving.replica.deployment:application"
@@ -37,10 +44,11 @@ HEALTH_TIMEOUT_S = 10
 HEAD_RESOURCE = "node:__internal_head__"
 
 
-def render(fleet: Fleet) -> dict[str, Any]:
-    """The body of Serve's `PUT /api/serve/applications/`."""
+def render(fleet: Fleet, addresses: Addresses | None = None) -> dict[str, Any]:
+    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan."""
+    planned = addresses or {}
     replicas = [
-        _replica(replica_spec(fleet, name, model, number), model)
+        _replica(replica_spec(fleet, name, model, number), model, planned)
         for name, model in fleet.served().items()
         for number in range(model.replicas.min)
     ]
@@ -125,13 +133,15 @@ def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> Replica
     )
 
 
-def _replica(spec: ReplicaSpec, model: Served) -> dict[str, Any]:
+def _replica(spec: ReplicaSpec, model: Served, planned: Addresses) -> dict[str, Any]:
     return {
         "name": spec.application,
         "route_prefix": None,
         "import_path": REPLICA_IMPORT_PATH,
         "args": spec.to_args(),
-        "deployments": [_replica_deployment(spec, model)],
+        "deployments": [
+            {**_replica_deployment(spec, model), **_selectors(planned.get(spec.application, ()))}
+        ],
     }
 
 
@@ -150,6 +160,12 @@ def _replica_deployment(spec: ReplicaSpec, model: Served) -> dict[str, Any]:
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "graceful_shutdown_timeout_s": spec.grace_s + STOP_MARGIN_S,
     }
+
+
+def _selectors(addresses: tuple[str, ...]) -> dict[str, Any]:
+    """Each stage on the node that the plan chose for it."""
+    wanted = [{ADDRESS_LABEL: address} for address in addresses]
+    return {"placement_group_bundle_label_selector": wanted} if wanted else {}
 
 
 def _actor_resources(stage: dict[str, float]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ Rules
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
+from cluster.problem import Path, Problem, nearest
 from deployments.model import Model, Served, Shared, Unavailable
-from deployments.problem import Path, Problem, nearest
 from serving.replica.spec import Device
 
 

@@ -7,15 +7,16 @@ Rules
 3. A key stands once in its mapping, and is text.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from deployments.problem import Path, Problem
+from cluster.problem import Path, Problem
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -35,6 +36,21 @@ class Document:
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.file}:{self.lines.get(path, 1)}"
+
+    def placed(self, found: Iterable[Problem]) -> list[Problem]:
+        """The problems with their lines, in the order of the file."""
+        known = [replace(problem, where=self.where(problem.path)) for problem in found]
+        return sorted(known, key=lambda problem: int(problem.where.rsplit(":", 1)[1]))
+
+
+def read_file(path: FilePath) -> Document:
+    """Reads a document from a file; one that cannot be opened is a problem too."""
+    try:
+        with path.open("rb") as file:
+            return read(file.read(MAX_BYTES + 1), str(path))
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        return Document(str(path), problems=[Problem((), reason, str(path))])
 
 
 def read(raw: bytes, file: str) -> Document:

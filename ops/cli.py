@@ -6,16 +6,17 @@ Command modules import what is heavy only when they run, so that `flotilla --hel
 import click
 
 from cluster.errors import ClusterError
-from deployments.errors import DeploymentError, FleetInvalid
+from deployments.errors import DeploymentError, FileInvalid
 from ops.commands.deploy import deploy
 from ops.commands.keys import keys
+from ops.commands.plan import plan
 from ops.commands.render import render
 from ops.commands.status import status
 from ops.commands.up import down, up
 from ops.errors import OpsError
 from ops.local_cluster import adopt_local_cluster
 
-COMMANDS: tuple[click.Command, ...] = (up, down, render, deploy, status, keys)
+COMMANDS: tuple[click.Command, ...] = (up, down, plan, render, deploy, status, keys)
 
 
 class _Root(click.Group):
@@ -24,7 +25,7 @@ class _Root(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except FleetInvalid as error:
+        except FileInvalid as error:
             # Each line begins with its file and line, as compilers and editors know it.
             click.echo(str(error), err=True)
             ctx.exit(2)

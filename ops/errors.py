@@ -4,11 +4,8 @@ OpsError
 ├── ClusterMissing      no Ray cluster runs here
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
 ├── AnotherCommand      one that changes what runs is at work on this machine
-├── NoSlots             the fleet needs more accelerators than this machine has
 └── NoCompletion        the fleet is up, and the gateway gives no completion
 """
-
-from collections.abc import Mapping
 
 
 class OpsError(Exception):
@@ -34,17 +31,6 @@ class AnotherCommand(OpsError):
 
     def __init__(self) -> None:
         super().__init__("another `flotilla up`, `down` or `deploy` is at work here: wait for it")
-
-
-class NoSlots(OpsError):
-    """The fleet needs more accelerators than this machine has."""
-
-    def __init__(self, wanted: Mapping[str, int], slots: int) -> None:
-        sums = " + ".join(f"{count} ({name})" for name, count in wanted.items())
-        super().__init__(
-            f"the fleet needs {sums} = {sum(wanted.values())} slots, this machine has {slots}; "
-            "serve fewer replicas or smaller shapes, or free memory (1.5 GiB a slot)"
-        )
 
 
 class NoCompletion(OpsError):

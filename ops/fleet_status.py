@@ -3,12 +3,13 @@ there are and why one does not run; the Controller knows what replicas and gatew
 themselves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
 
 from deployments.apply import trimmed
+from deployments.running import addresses_of
 from deployments.serve_control import Application
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -78,6 +79,7 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
         "application": application.name,
         "state": state,
         "stages": list(report["stages"]) if report else [],
+        "planned": list(addresses_of(application.config or {})),
         "address": report["address"] if report else "",
         "pid": report["pid"] if report else 0,
         "load": dict(report["load"]) if report else None,
@@ -99,6 +101,21 @@ def _notes(
         cause = trimmed(application.cause())
         if application.status != "RUNNING" and cause:
             yield f"{application.name}: {cause}"
+    if not isinstance(controller, str):
+        yield from _misplaced(applications, controller.get("replicas", ()))
+
+
+def _misplaced(
+    applications: Mapping[str, Application], reports: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Where a replica is not where the plan wanted it."""
+    for report in reports:
+        application = applications.get(report["application"])
+        planned = addresses_of(application.config or {}) if application else ()
+        stages = tuple(report["stages"])
+        if planned and stages and stages != planned:
+            placed = f"planned on {' '.join(planned)}, runs on {' '.join(stages)}"
+            yield f"{report['application']}: {placed}"
 
 
 def _load(load: Mapping[str, Any] | None) -> list[str]:

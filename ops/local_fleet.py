@@ -12,19 +12,19 @@ from pathlib import Path
 from rich.console import Console
 
 from cluster.errors import RayFailed
+from cluster.inventory import Inventory
 from cluster.local import LOOPBACK, LocalRay, RayPorts, require_free_ports
 from cluster.machine import require_machine, slots_of_this_machine
-from deployments.apply import apply
+from cluster.this_machine import inventory_of_this_machine
 from deployments.errors import ServeError
 from deployments.fleet import Fleet
 from deployments.model import Shared
-from deployments.render import render
 from deployments.serve_control import ServeControl
 from ops.commands.fleet_file import load_fleet
 from ops.commands.progress import StepLines
 from ops.controller_client import call_controller
 from ops.endpoint import Endpoint, is_key_known, prove
-from ops.errors import NoSlots
+from ops.planning import make_run, planned
 from serving.keystore import home, secret_file, write_private
 from serving.replica.spec import Device
 
@@ -40,7 +40,7 @@ async def bring_up(path: Path, first_ray_port: int | None) -> Endpoint:
         await asyncio.to_thread(_start_ray, fleet, first_ray_port)
     with StepLines() as lines:
         async with ServeControl() as control:
-            await apply(control, render(fleet), lines.report)
+            await make_run(control, fleet, _inventory(fleet), lines.report)
     base_url = f"http://{_reachable(fleet.gateway.host)}:{fleet.gateway.port}/v1"
     with console.status("waiting for a completion"):
         key = await _client_key(base_url)
@@ -81,13 +81,17 @@ def _start_ray(fleet: Fleet, first_port: int | None) -> None:
         require_free_ports({"gateway": fleet.gateway.port}, fleet.gateway.host)
         require_machine(_memory_bytes(fleet), compiles=_compiles(fleet))
         ray = LocalRay(home(), slots_of_this_machine(), ports)
-        _require_slots(fleet, ray.slots)
+        planned(fleet, inventory_of_this_machine(fleet.device, ray.slots), {}).require_whole()
         secret_file(home() / "ray_token")
         ray.start()
     elif not ray.answers():
         raise RayFailed("Ray runs here and does not answer: try again, or stop it with `make down`")
-    _require_slots(fleet, ray.slots)
     os.environ.update(ray.environment())
+
+
+def _inventory(fleet: Fleet) -> Inventory:
+    ray = LocalRay.started_in(home())
+    return inventory_of_this_machine(fleet.device, ray.slots if ray else None)
 
 
 def _reachable(host: str) -> str:
@@ -105,14 +109,6 @@ def _provable(fleet: Fleet) -> str:
         if isinstance(model, Shared) and model.replicas_of in ready
     }
     return next((name for name in fleet.models if name in ready), next(iter(fleet.models)))
-
-
-def _require_slots(fleet: Fleet, slots: int) -> None:
-    if fleet.device == "gpu":
-        return  # Ray counts GPUs by itself, and Serve says which are missing
-    wanted = sum(_slots(fleet).values())
-    if wanted > slots:
-        raise NoSlots(_slots(fleet), slots)
 
 
 def _slots(fleet: Fleet) -> dict[str, int]:

@@ -4,7 +4,12 @@ import os
 from collections.abc import Generator
 from typing import Any
 
+import hypothesis
 import pytest
+
+# How long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("flotilla", deadline=None)
+hypothesis.settings.load_profile("flotilla")
 
 
 @pytest.hookimpl(wrapper=True)

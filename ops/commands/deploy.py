@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.commands.fleet_file import fleet_options, load_fleet
+from ops.commands.fleet_file import fleet_options, lines_of, load_fleet
 
 if TYPE_CHECKING:
+    from cluster.inventory import Inventory
+    from deployments.fleet import Fleet
     from deployments.steps import Step
     from serving.replica.spec import Device
 
@@ -19,18 +21,25 @@ if TYPE_CHECKING:
 @fleet_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=1), help="Seconds for each step.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def deploy(path: Path, device: "Device | None", timeout_s: float | None, as_json: bool) -> None:
+def deploy(
+    path: Path,
+    device: "Device | None",
+    inventory_path: Path | None,
+    timeout_s: float | None,
+    as_json: bool,
+) -> None:
     """Make FLEET run: one replica at a time, each waited for; a step that fails is taken back."""
     import asyncio
 
     from deployments.errors import StepFailed
-    from deployments.render import render
     from ops.lock import alone
+    from ops.planning import deployed_inventory
 
-    desired = render(load_fleet(path, device))
+    fleet = load_fleet(path, device)
+    inventory = deployed_inventory(fleet, inventory_path)
     try:
-        with alone():
-            taken = asyncio.run(_deploy(desired, timeout_s))
+        with alone(), lines_of(path):
+            taken = asyncio.run(_deploy(fleet, inventory, timeout_s))
     except StepFailed as failure:
         if as_json:
             click.echo(json.dumps(_failed(failure)))
@@ -41,15 +50,18 @@ def deploy(path: Path, device: "Device | None", timeout_s: float | None, as_json
         click.echo("nothing to do: the fleet runs as it should", err=True)
 
 
-async def _deploy(desired: dict[str, Any], timeout_s: float | None) -> "list[Step]":
-    from deployments.apply import DEFAULT_TIMEOUT_S, apply
+async def _deploy(
+    fleet: "Fleet", inventory: "Inventory | None", timeout_s: float | None
+) -> "list[Step]":
+    from deployments.apply import DEFAULT_TIMEOUT_S, Patience
     from deployments.serve_control import ServeControl
     from ops.commands.progress import StepLines
+    from ops.planning import make_run
 
+    patience = Patience(timeout_s or DEFAULT_TIMEOUT_S)
     with StepLines() as lines:
         async with ServeControl() as control:
-            timeout_s = timeout_s or DEFAULT_TIMEOUT_S
-            return await apply(control, desired, lines.report, timeout_s=timeout_s)
+            return await make_run(control, fleet, inventory, lines.report, patience)
 
 
 def _step(step: "Step") -> dict[str, str]:

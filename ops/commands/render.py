@@ -1,11 +1,13 @@
-"""`flotilla render`: a fleet as the Serve config it stands for."""
+"""`flotilla render`: a fleet as the Serve config it stands for. With an inventory every replica
+has its nodes, as on an empty cluster.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ops.commands.fleet_file import fleet_options, load_fleet
+from ops.commands.fleet_file import fleet_options, lines_of, load_fleet
 
 if TYPE_CHECKING:
     from serving.replica.spec import Device
@@ -13,11 +15,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @fleet_options
-def render(path: Path, device: "Device | None") -> None:
+def render(path: Path, device: "Device | None", inventory_path: Path | None) -> None:
     """Print FLEET as a Serve config, ready for `serve deploy`."""
     import yaml
 
     from deployments.render import render as render_fleet
+    from ops.planning import named_inventory, planned
 
     class Plain(yaml.SafeDumper):
         """Writes equal values out instead of pointing at the first."""
@@ -25,5 +28,13 @@ def render(path: Path, device: "Device | None") -> None:
         def ignore_aliases(self, data: object) -> bool:
             return True
 
-    config = render_fleet(load_fleet(path, device))
+    fleet = load_fleet(path, device)
+    inventory = named_inventory(fleet, inventory_path)
+    addresses = {}
+    if inventory is not None:
+        made = planned(fleet, inventory, {})
+        with lines_of(path):
+            made.require_whole()
+        addresses = made.addresses()
+    config = render_fleet(fleet, addresses)
     click.echo(yaml.dump(config, Dumper=Plain, sort_keys=False), nl=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ops.commands.fleet_file import lines_of
+
 if TYPE_CHECKING:
     from ops.endpoint import Endpoint
 
@@ -25,7 +27,7 @@ def up(path: Path, ray_port: int | None) -> None:
     from ops.local_fleet import bring_up
     from ops.lock import alone
 
-    with alone():
+    with alone(), lines_of(path):
         endpoint = asyncio.run(bring_up(path, ray_port))
     click.echo(_how_to_use(endpoint))
 

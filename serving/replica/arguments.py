@@ -28,6 +28,9 @@ DEFAULTS: Mapping[str, EngineValue] = {
     "generation_config": "vllm",
     "max_num_queued_reqs": MAX_NUM_QUEUED_REQS,
 }
+#: vLLM takes 0.92 of a GPU; what is left beyond this is for NCCL and for fragments. The planner
+#: counts with the same share.
+GPU_MEMORY_UTILIZATION = 0.9
 
 
 def engine_argv(spec: ReplicaSpec) -> list[str]:
@@ -46,7 +49,14 @@ def engine_argv(spec: ReplicaSpec) -> list[str]:
             "disable_fastapi_docs": True,
         }
     )
-    return argv + _options({**DEFAULTS, **dict(spec.engine)})
+    return argv + _options({**DEFAULTS, **_memory(spec), **dict(spec.engine)})
+
+
+def _memory(spec: ReplicaSpec) -> Mapping[str, EngineValue]:
+    """On CPU it would be a share of the machine's memory; there the cache's size is always said."""
+    if spec.device == "cpu":
+        return {}
+    return {"gpu_memory_utilization": GPU_MEMORY_UTILIZATION}
 
 
 def problems(argv: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.apply import Progress, apply, trimmed
+from deployments.apply import Patience, Progress, apply, trimmed
 from deployments.errors import ServeRefused, StepFailed
 from deployments.render import render
 from deployments.serve_control import ServeControl
@@ -21,7 +21,7 @@ async def applied(
 ) -> list[tuple[Action, str]]:
     seen: list[Progress] = []
     async with ServeControl(serve.url, "token") as control:
-        taken = await apply(control, config, seen.append, timeout_s=timeout_s, poll_s=0.001)
+        taken = await apply(control, config, seen.append, patience=Patience(timeout_s, 0.001))
     assert [each.step for each in seen if each.took_s is not None] == taken
     return [(step.action, step.application) for step in taken]
 
@@ -118,7 +118,9 @@ async def test_a_config_that_serve_refuses_changes_nothing() -> None:
         serve.run(CONFIG)
         async with ServeControl(serve.url, "token") as control:
             with pytest.raises(ServeRefused):
-                await apply(_Refusing(control), LONGER, lambda _: None, poll_s=0.001)
+                await apply(
+                    _Refusing(control), LONGER, lambda _: None, patience=Patience(poll_s=0.001)
+                )
         assert serve.puts == []
 
 

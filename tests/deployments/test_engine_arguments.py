@@ -5,18 +5,21 @@ import is slow).
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.fit import engine_settings
 from deployments.engine_keys import OWNED, OWNED_PREFIXES
 from deployments.load import load
 from deployments.render import replica_spec
-from serving.replica.arguments import engine_argv
+from serving.replica.arguments import GPU_MEMORY_UTILIZATION, engine_argv
 from serving.replica.spec import EngineValue, ReplicaSpec
 
 DEMO = Path(__file__).parents[2] / "deployments" / "demo.yaml"
+FLEETS = DEMO.with_name("fleets")
 #: Seconds; vLLM's import takes twenty on two busy cores.
 VLLM_DEADLINE_S = 110
 
@@ -84,8 +87,9 @@ def vllm() -> dict[str, Any]:
     demo = load(DEMO)
     argvs = {name: engine_argv(spec(engine)) for name, (engine, _) in CASES.items()}
     argvs |= {
-        name: engine_argv(replica_spec(demo, name, model, 0))
-        for name, model in demo.served().items()
+        name: engine_argv(replica_spec(fleet, name, model, 0))
+        for fleet in (demo, load(FLEETS / "lambda-1cc-6-nodes.yaml"))
+        for name, model in fleet.served().items()
     }
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -109,8 +113,10 @@ def test_vllm_takes_or_refuses_an_engine_in_words_of_the_fleet_file(
     assert (expected in found[0]) if expected else (found == [])
 
 
-def test_vllm_takes_the_demo_fleet(vllm: dict[str, Any]) -> None:
-    assert vllm["verdicts"]["flotilla-demo"] == []
+def test_vllm_takes_the_demo_fleet_and_the_catalogue(vllm: dict[str, Any]) -> None:
+    fleets = {name: found for name, found in vllm["verdicts"].items() if name not in CASES}
+    assert {"flotilla-demo", "hermes3-405b-fp8-128k"} <= set(fleets)
+    assert all(found == [] for found in fleets.values())
 
 
 def test_every_name_that_a_fleet_may_not_set_is_one_that_vllm_knows(vllm: dict[str, Any]) -> None:
@@ -130,8 +136,18 @@ def test_the_arguments_say_what_the_replica_is_made_of() -> None:
         "--disable-fastapi-docs",
         "--generation-config=vllm",
         "--max-num-queued-reqs=512",
+        "--gpu-memory-utilization=0.9",
         "--max-num-seqs=4",
     ]
+
+
+def test_a_replica_takes_the_share_of_a_gpu_that_the_planner_counts_with() -> None:
+    assert engine_settings(1, {}).gpu_memory_utilization == GPU_MEMORY_UTILIZATION
+
+
+def test_on_cpu_no_share_of_the_machine_is_named() -> None:
+    on_cpu = replace(spec({}), device="cpu")
+    assert not any("gpu-memory" in argument for argument in engine_argv(on_cpu))
 
 
 def test_a_value_never_passes_for_an_option() -> None:

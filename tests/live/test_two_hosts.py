@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.label import ADDRESS_LABEL
 from cluster.processes import session_members, signal_all, wait_until_gone
 from serving.replica.warden import members, named_segments, segments
 from tests.live.fleet_under_test import (
@@ -21,7 +22,7 @@ from tests.live.fleet_under_test import (
     LiveFleet,
     wait_for,
 )
-from tests.live.hosts import Hosts, missing
+from tests.live.hosts import NETWORK, Hosts, missing
 from tests.live.test_gangs import processes_named
 
 pytestmark = [
@@ -34,6 +35,7 @@ GATEWAY = f"gateway: {{host: 0.0.0.0, port: {PORT}, replicas: 4}}"
 FLEET = f"""\
 device: cpu
 grace_s: 20
+inventory: nodes.yaml
 {GATEWAY}
 models:
   wide:
@@ -43,6 +45,14 @@ models:
     pipeline: 2
     stage_placement: spread
     engine: {ENGINE}
+"""
+#: The second host comes first, so that the plan wants the leader where Ray would not put it.
+NODES = f"""\
+name: two-hosts
+accelerators: {{kind: cpu, count: 2, memory_gib: 2.5}}
+nodes:
+  - {{name: second, address: {NETWORK}.2}}
+  - {{name: first, address: {NETWORK}.1}}
 """
 
 
@@ -80,7 +90,8 @@ class HostedFleet(LiveFleet):
             (1, head + roots),
             (2, ["--address", f"{self.hosts.address(1)}:6379"]),
         ):
-            address = ["--node-ip-address", self.hosts.address(number)]
+            here = self.hosts.address(number)
+            address = ["--node-ip-address", here, "--labels", f"{ADDRESS_LABEL}={here}"]
             command = [*common, *small, *role, *address]
             self._rays.append(self.hosts.start(number, command, self.environment))
             wait_for(lambda: self._nodes() == len(self._rays) or None, "Ray on each host", 180)
@@ -138,6 +149,7 @@ def wide() -> Iterator[HostedFleet]:
             fleet.start_ray()
             file = fleet.home / "fleet.yaml"
             file.write_text(FLEET)
+            (fleet.home / "nodes.yaml").write_text(NODES)
             fleet.flotilla("deploy", str(file))
             fleet.key = fleet.flotilla("keys", "create", "test").strip()
             yield fleet
@@ -150,8 +162,8 @@ def wide() -> Iterator[HostedFleet]:
 def test_an_engine_over_two_hosts_says_what_one_process_says(
     fleet: LiveFleet, wide: HostedFleet
 ) -> None:
-    stages = json.loads(wide.flotilla("status", "--json"))["replicas"][0]["stages"]
-    assert sorted(stages) == [wide.hosts.address(1), wide.hosts.address(2)]
+    replica = json.loads(wide.flotilla("status", "--json"))["replicas"][0]
+    assert replica["stages"] == replica["planned"] == [f"{NETWORK}.2", f"{NETWORK}.1"]
     said = wait_for(lambda: wide.says("wide") or None, "an answer through the first host")
     assert said == fleet.says("demo")
     wide.host = 2

@@ -1,0 +1,4 @@
+"""Labels that our nodes carry in Ray."""
+
+#: A node's address; a stage that a plan has placed asks for the node with it.
+ADDRESS_LABEL = "flotilla/address"

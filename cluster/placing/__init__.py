@@ -1,0 +1,1 @@
+"""The parts of placement; `cluster.placement` says the rules and how they work together. Pure."""

@@ -1,0 +1,145 @@
+"""What each model of a fleet needs of a node, and which nodes have it. Pure.
+
+Rules
+1. A model is held only by nodes on whose accelerators it fits, that carry the labels it asks for,
+   and whose accelerators are what the fleet is for.
+2. Where nobody knows a model's config.json its memory is not checked: it may go anywhere else, and
+   its need says so.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.accelerator import GIB, Accelerator
+from cluster.architecture import Architecture
+from cluster.fit import EngineSettings, Fit, Misfit, Shape, engine_settings, fit
+from cluster.inventory import Inventory, Node
+from deployments.fleet import Fleet
+from deployments.model import Served, Shared
+from serving.replica.spec import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model's checkpoint."""
+
+    #: None where nobody knows it.
+    architecture: Architecture | None
+    #: Where it is from; without an architecture, why there is none.
+    origin: str
+    #: The config.json as it was read.
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A model on an inventory."""
+
+    model: str
+    #: The ids that its replicas serve besides.
+    also: tuple[str, ...]
+    shape: Shape
+    settings: EngineSettings
+    replicas: int
+    is_spread: bool
+    facts: Facts
+    #: What it gets of each kind of accelerator that the inventory has; empty when not checked.
+    fits: Mapping[Accelerator, Fit | Misfit]
+    #: The nodes that can hold a stage of it.
+    hosts: frozenset[str]
+    #: Why a node is no host, each reason once.
+    refusals: tuple[str, ...]
+
+    def arithmetic(self) -> str:
+        """How a replica fills its accelerators."""
+        fit = self.fit
+        if fit is None:
+            return "memory not checked"
+        weights, reserve, cache = (
+            f"{size / GIB:.1f}" for size in (fit.weight_bytes, fit.reserve_bytes, fit.kv_bytes)
+        )
+        return f"{weights} GiB weights + {reserve} engine + {cache} KV cache on each accelerator"
+
+    @property
+    def fit(self) -> Fit | None:
+        """What a replica gets: of the accelerator with the most memory on which it fits."""
+        found = [(at.memory_bytes, f) for at, f in self.fits.items() if isinstance(f, Fit)]
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def needs_of(fleet: Fleet, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, Need]:
+    """The need of every model with replicas of its own, in the order of the fleet."""
+    return {
+        name: _need(fleet, inventory, name, model, facts[name])
+        for name, model in fleet.served().items()
+    }
+
+
+def _need(fleet: Fleet, inventory: Inventory, name: str, model: Served, facts: Facts) -> Need:
+    shape = Shape(model.tensor, model.pipeline)
+    settings = engine_settings(model.max_model_len, model.engine)
+    offered = dict.fromkeys(_accelerator(inventory, node) for node in inventory.nodes)
+    usable = [each for each in offered if each.is_cpu == (fleet.device == "cpu")]
+    fits = (
+        {}
+        if facts.architecture is None
+        else {each: fit(facts.architecture, shape, settings, each) for each in usable}
+    )
+    why = {
+        node.name: _why_not(inventory, node, model, fleet.device, fits) for node in inventory.nodes
+    }
+    return Need(
+        model=name,
+        also=_also(fleet, name),
+        shape=shape,
+        settings=settings,
+        replicas=model.replicas.min,
+        is_spread=model.stage_placement == "spread",
+        facts=facts,
+        fits=fits,
+        hosts=frozenset(node for node, reasons in why.items() if not reasons),
+        refusals=tuple(dict.fromkeys(reason for reasons in why.values() for reason in reasons)),
+    )
+
+
+def _also(fleet: Fleet, name: str) -> tuple[str, ...]:
+    models = fleet.models.items()
+    return tuple(o for o, m in models if isinstance(m, Shared) and m.replicas_of == name)
+
+
+def _accelerator(inventory: Inventory, node: Node) -> Accelerator:
+    found = inventory.accelerators_of(node).each()
+    if found is None:
+        raise ValueError(f"the memory of {node.name}'s accelerators is unknown")
+    return found
+
+
+def _why_not(
+    inventory: Inventory,
+    node: Node,
+    model: Served,
+    device: Device,
+    fits: Mapping[Accelerator, Fit | Misfit],
+) -> list[str]:
+    each, count = _accelerator(inventory, node), inventory.accelerators_of(node).count
+    if each.is_cpu != (device == "cpu"):
+        return [f"{node.name} has {each.kind} accelerators, and the fleet's device is {device}"]
+    return [*_labels(node, model), *_too_few(each, count, model), *_misfit(each, fits)]
+
+
+def _labels(node: Node, model: Served) -> Iterator[str]:
+    for key, value in model.node_labels.items():
+        if node.labels.get(key) != value:
+            yield f"{node.name} is not labelled {key}={value}"
+
+
+def _too_few(each: Accelerator, count: int, model: Served) -> Iterator[str]:
+    if model.tensor > count:
+        yield f"a stage takes {model.tensor} accelerators of a node; {each.kind} nodes have {count}"
+
+
+def _misfit(each: Accelerator, fits: Mapping[Accelerator, Fit | Misfit]) -> Iterator[str]:
+    found = fits.get(each)
+    if isinstance(found, Misfit):
+        yield from (f"{each.kind}: {reason}" for reason in found.reasons)
