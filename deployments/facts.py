@@ -5,6 +5,7 @@ Reads files and decides nothing. Nothing is downloaded.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def _read(directory: Path, changes: Mapping[str, Any]) -> Facts:
         checkpoint = read_checkpoint(directory)
     except ClusterError as error:
         return Facts(None, str(error))
-    return _known({**checkpoint.config, **changes}, str(directory / "config.json"))
+    known = _known({**checkpoint.config, **changes}, str(directory / "config.json"))
+    return replace(known, stored_bytes=checkpoint.tensor_bytes)
 
 
 def _known(config: Mapping[str, Any], origin: str) -> Facts:

@@ -20,6 +20,10 @@ from deployments.model import Served, Shared
 from serving.replica.spec import Device
 
 
+#: What files may hold beyond the formula: padding, and tensors that are not loaded.
+UNCOUNTED_SHARE = 1.05
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a model's checkpoint."""
@@ -30,6 +34,8 @@ class Facts:
     origin: str
     #: The config.json as it was read.
     config: Mapping[str, Any] = field(default_factory=dict)
+    #: Of all tensors in the checkpoint's files; None where they are not reachable.
+    stored_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,14 @@ class Need:
     hosts: frozenset[str]
     #: Why a node is no host, each reason once.
     refusals: tuple[str, ...]
+
+    @property
+    def is_heavier_than_counted(self) -> bool:
+        """Whether the files hold more than the formula knows of; then it is not to be trusted."""
+        if self.fit is None or self.facts.stored_bytes is None:
+            return False
+        counted = sum(stage.weight_bytes * self.shape.tensor for stage in self.fit.stages)
+        return self.facts.stored_bytes > counted * UNCOUNTED_SHARE
 
     def arithmetic(self) -> str:
         """How a replica fills its accelerators."""

@@ -120,6 +120,8 @@ def _notes(
     for name, need in needs.items():
         if need.facts.architecture is None:
             yield f"{name}: its memory is not checked: {need.facts.origin}"
+        elif need.is_heavier_than_counted:
+            yield f"{name}: its files hold more than its config.json accounts for: not exact"
     if running and not is_here:
         yield "nothing that runs is on a node of this inventory: planned as for an empty cluster"
         return
