@@ -15,6 +15,7 @@ from deployments.load import load
 from deployments.model import Unavailable
 from deployments.plan import Plan, plan
 from deployments.render import render
+from tests.deployments.fleets import fleet_of
 
 DIRECTORY = Path(__file__).parents[2] / "deployments" / "fleets"
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.yaml"))
@@ -96,3 +97,14 @@ def test_the_list_with_one_405b_shared_leaves_a_whole_node_free() -> None:
     used = {node for action in made.actions for node in action.nodes}
     assert len(used) == 5
     assert len(inventory.nodes) == 6
+
+
+def test_the_list_with_a_deployment_for_each_id_needs_all_six_nodes() -> None:
+    fleet, inventory, _ = read("lambda-1cc-6-nodes")
+    own = fleet_of("models:\n  hermes3-405b: {}\n  hermes3-405b-fp8-128k: {}\n")
+    models = {**fleet.models, "hermes3-405b": own.models["hermes3-405b"]}
+    apart = fleet.model_copy(update={"models": models})
+    made = plan(apart, inventory, facts_of(apart, inventory), {})
+    assert made.blocked == ()
+    assert sum(action.shape.accelerators for action in made.actions) == 42
+    assert len({node for action in made.actions for node in action.nodes}) == 6
