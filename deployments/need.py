@@ -19,7 +19,6 @@ from deployments.fleet import Fleet
 from deployments.model import Served, Shared
 from serving.replica.spec import Device
 
-
 #: What files may hold beyond the formula: padding, and tensors that are not loaded.
 UNCOUNTED_SHARE = 1.05
 

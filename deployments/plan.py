@@ -122,6 +122,7 @@ def _notes(
             yield f"{name}: its memory is not checked: {need.facts.origin}"
         elif need.is_heavier_than_counted:
             yield f"{name}: its files hold more than its config.json accounts for: not exact"
+        yield from (f"{name}: {note}" for note in (need.fit.notes if need.fit else ()))
     if running and not is_here:
         yield "nothing that runs is on a node of this inventory: planned as for an empty cluster"
         return

@@ -9,11 +9,14 @@ Rules
 4. A model with replicas gives its name to Serve applications, log files and URLs, so it has no `/`
    and no `:`.
 5. On CPU an engine is told its memory: vLLM would take a share of the machine's.
+6. The planner can read those engine settings that decide what memory holds.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
+from cluster.errors import SettingsUnknown
+from cluster.fit import engine_settings
 from cluster.problem import Path, Problem, nearest
 from deployments.model import Model, Served, Shared, Unavailable
 from serving.replica.spec import Device
@@ -29,6 +32,7 @@ def problems(
         at: Path = ("models", name)
         if isinstance(model, Served):
             found += [*_application(at, name), *_cpu(at, model, device), *_spread(at, model)]
+            found += _settings(at, model)
         if isinstance(model, Shared):
             found += rules.sharing(at, model)
         if not isinstance(model, Unavailable):
@@ -105,6 +109,14 @@ def _cpu(at: Path, model: Served, device: Device) -> Iterator[Problem]:
         return
     if not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(model.engine):
         yield Problem((*at, "engine"), "on CPU it needs `kv_cache_memory_bytes`, such as 512M")
+
+
+def _settings(at: Path, model: Served) -> Iterator[Problem]:
+    """Rule 6."""
+    try:
+        engine_settings(model.max_model_len, model.engine)
+    except SettingsUnknown as unknown:
+        yield Problem((*at, "engine"), str(unknown))
 
 
 def _spread(at: Path, model: Served) -> Iterator[Problem]:

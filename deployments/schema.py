@@ -31,6 +31,8 @@ def _message(details: ErrorDetails, schemas: Schemas) -> str:
             return _unknown(details["loc"], schemas)
         case "missing":
             return "is needed"
+        case "too_short":
+            return "is empty: one at least is needed"
         case "value_error":
             return str(details["ctx"]["error"])
         case "string_pattern_mismatch":

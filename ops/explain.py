@@ -17,13 +17,10 @@ from deployments.fleet import Fleet
 from deployments.model import Shared, Unavailable
 from deployments.need import Need
 from deployments.plan import Plan
-from deployments.suggest import Situation, Suggestion
+from deployments.suggest import PIPELINES, TENSORS, Situation, Suggestion
 
 #: Lengths of requests that people ask about.
 CONTEXTS_TOKENS = (2048, 8192, 32768, 131072)
-#: Tensor and pipeline sizes to compare; more than these nobody serves.
-TENSORS = (1, 2, 4, 8)
-PIPELINES = (1, 2, 4)
 
 
 def explained(

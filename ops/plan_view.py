@@ -118,12 +118,22 @@ def _served(need: Need, model: Served) -> list[str]:
 
 def _actions(plan: Plan) -> Table:
     table = _table("", "action", "replica", "nodes", "why")
-    for action in plan.actions:
+    for action, more in _rows(plan):
         sign, colour = SIGNS[action.verb]
-        table.add_row(
-            sign, action.verb, action.replica, _nodes(action), action.reason, style=colour
-        )
+        replica = f"{action.replica} and {more} more" if more else action.replica
+        why = "see below" if action.verb is Verb.BLOCKED else action.reason
+        table.add_row(sign, action.verb, replica, _nodes(action), why, style=colour)
     return table
+
+
+def _rows(plan: Plan) -> Iterator[tuple[Action, int]]:
+    """Every action, but the blocked replicas of a model as one with how many more there are."""
+    blocked = Counter(action.model for action in plan.blocked)
+    for action in plan.actions:
+        if action.verb is not Verb.BLOCKED:
+            yield action, 0
+        elif more := blocked.pop(action.model, 0):
+            yield action, more - 1
 
 
 def _nodes(action: Action) -> str:

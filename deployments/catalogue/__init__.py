@@ -7,9 +7,9 @@ not say itself. Nothing here decides where a model runs or how many replicas it 
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from cluster.strict import Strict
 from deployments.engine_keys import EngineName, EngineSetting
@@ -46,7 +46,7 @@ class Entry(Strict):
     fallback: Name | None = None
     #: The model whose checkpoint this is too; a fleet may let both share replicas.
     same_checkpoint_as: Name | None = None
-    #: The best first.
+    #: The best first; none where there are no weights.
     shapes: tuple[KnownShape, ...] = Field(default=(), strict=False)
     engine: Mapping[EngineName, EngineSetting] = {}
     #: As its config.json says it; a config.json that is reached is believed before this.
@@ -58,17 +58,24 @@ class Entry(Strict):
     #: Where each of the values above is from.
     origin: Mapping[str, Text]
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        is_served = bool(self.source and self.max_model_len and self.shapes)
+        if is_served == (self.unavailable is not None):
+            raise ValueError("has `source`, `max_model_len` and `shapes`, or is `unavailable`")
+        return self
+
     def defaults(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The keys of a fleet's model that this entry knows and that go with what `body` says."""
-        common: dict[str, Any] = {"aliases": list(self.aliases), "created": self.created}
-        if self.unavailable is not None and "source" not in body:
-            return {**common, "unavailable": self.unavailable}
+        names: dict[str, Any] = {"aliases": list(self.aliases), "created": self.created}
+        if self.unavailable is not None:
+            is_served = "source" in body or "replicas_of" in body
+            return names if is_served else {**names, "unavailable": self.unavailable}
         window = {"max_model_len": self.max_model_len, "fallback": self.fallback}
         if "replicas_of" in body:
-            return {**common, **window}
-        shape = self.shapes[0] if self.shapes else KnownShape(accelerator="", tensor=1)
-        shaped = {"tensor": shape.tensor, "pipeline": shape.pipeline}
-        return {**common, **window, **shaped, "source": self.source, "engine": dict(self.engine)}
+            return {**names, **window}
+        shape = self.shapes[0].model_dump(include={"tensor", "pipeline"})
+        return {**names, **window, **shape, "source": self.source, "engine": dict(self.engine)}
 
 
 def ids() -> list[str]:

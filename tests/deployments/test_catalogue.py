@@ -116,6 +116,13 @@ def test_a_model_without_weights_is_unavailable_and_says_why() -> None:
     assert "never published" in model.unavailable
 
 
+def test_an_unavailable_model_may_be_served_all_the_same_by_whoever_has_its_weights() -> None:
+    text = "models:\n  lfm-40b: {source: /w, max_model_len: 9}\n"
+    assert isinstance(fleet_of(text).models["lfm-40b"], Served)
+    text = "models:\n  hermes3-8b:\n  lfm-40b: {replicas_of: hermes3-8b, max_model_len: 9}\n"
+    assert isinstance(fleet_of(text).models["lfm-40b"], Shared)
+
+
 def test_a_mistake_in_what_the_catalogue_says_points_at_the_model() -> None:
     with pytest.raises(FleetInvalid) as caught:
         fleet_of("models:\n  hermes3-405b: {}\n")

@@ -39,6 +39,11 @@ def said(more: str, text: str = OWNER) -> list[str]:
         ("x: {source: o/x, max_model_len: 9, aliases: [x]}", "`x` is given more than once"),
         ("x: {source: o/x, max_model_len: 9, stage_placement: spread}", "nothing to spread"),
         ("o/x: {source: o/x, max_model_len: 9}", "make this name an alias"),
+        ("x: {source: o/x, max_model_len: 9, engine: {block_size: 0}}", "`block_size` must be"),
+        (
+            "x: {source: o/x, max_model_len: 9, engine: {gpu_memory_utilization: 2}}",
+            "`gpu_memory_utilization` must be above 0 and at most 1",
+        ),
         ("x: {source: o/x, max_model_len: 9, replicas: {min: 3, max: 2}}", "min (3) is above max"),
     ],
 )

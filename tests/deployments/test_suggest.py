@@ -41,7 +41,7 @@ def test_a_model_too_large_for_its_shape_is_told_window_cache_weights_and_shape(
     assert said(fleet, nodes(8), LLAMA_70B)["a"] == [
         "a window of 15,360 tokens: `max_model_len: 15360`",
         "an FP8 checkpoint of it as `source`",
-        "a larger shape: `tensor: 4, pipeline: 1`",
+        "another shape: `tensor: 4, pipeline: 1`",
     ]
 
 
@@ -69,7 +69,19 @@ def test_two_ids_of_one_checkpoint_are_told_to_share_it() -> None:
 def test_a_change_of_settings_is_joined_with_what_makes_room() -> None:
     fleet = models(a="max_model_len: 131072, tensor: 1", b="tensor: 8")
     changes = said(fleet, nodes(8), LLAMA_70B)["a"]
-    assert changes[-1] == "a larger shape: `tensor: 4, pipeline: 1`, and 1 more node like n1"
+    assert changes[-1] == "another shape: `tensor: 4, pipeline: 1`, and 1 more node like n1"
+
+
+def test_a_tensor_size_that_does_not_divide_the_heads_is_told_one_that_does() -> None:
+    changes = said(models(a="tensor: 3"), nodes(8))["a"]
+    assert changes == ["another shape: `tensor: 1, pipeline: 1`"]
+
+
+def test_a_class_whose_fp8_form_was_not_counted_is_told_other_changes_only() -> None:
+    known = entry("deepseek-coder-v2-lite-instruct")
+    assert known is not None
+    changes = said(models(a=""), nodes(8, kind="a10-24gb"), known.architecture)["a"]
+    assert changes == ["another shape: `tensor: 2, pipeline: 1`"]
 
 
 def test_what_no_node_of_the_kind_could_ever_hold_gets_no_suggestion() -> None:
