@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.attention import GroupedAttention
-from cluster.body import Body
-from cluster.fp8_formats import read_quantisation
-from cluster.keys import Keys
-from cluster.mlp import Dense
-from cluster.model_classes import CLASSES
-from cluster.quantisation import HEAD, Quantisation
-from cluster.window import read_window
+from cluster.fitting.attention import GroupedAttention
+from cluster.fitting.body import Body
+from cluster.fitting.fp8_formats import read_quantisation
+from cluster.fitting.keys import Keys
+from cluster.fitting.mlp import Dense
+from cluster.fitting.model_classes import CLASSES
+from cluster.fitting.quantisation import HEAD, Quantisation
+from cluster.fitting.window import read_window
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 DTYPES: Mapping[str, Dtype] = {

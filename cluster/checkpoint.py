@@ -39,7 +39,7 @@ def _config(directory: Path) -> dict[str, Any]:
     """
     config = _read_object(directory / "config.json", MAX_CONFIG_BYTES)
     beside = directory / "hf_quant_config.json"
-    if config.get("quantization_config") is None and beside.exists():
+    if config.get("quantization_config") is None and beside.is_file():
         config["quantization_config"] = _read_object(beside, MAX_CONFIG_BYTES)
     return config
 
@@ -47,9 +47,9 @@ def _config(directory: Path) -> dict[str, Any]:
 def _tensor_bytes(directory: Path) -> int | None:
     index = directory / "model.safetensors.index.json"
     single = directory / "model.safetensors"
-    if index.exists():
+    if index.is_file():
         return _indexed_bytes(index)
-    return _bytes_behind_header(single) if single.exists() else None
+    return _bytes_behind_header(single) if single.is_file() else None
 
 
 def _indexed_bytes(index: Path) -> int:

@@ -6,7 +6,9 @@ ClusterError
 ├── RayFailed             Ray did not start, or did not stop
 ├── CheckpointUnreadable  a model's files are missing, broken or too large to be true
 ├── ArchitectureUnknown   a config.json says something that the fit check has no formula for
-└── SettingsUnknown       an engine argument says something that the fit check cannot read
+├── SettingsUnknown       an engine argument says something that the fit check cannot read
+├── CloudUnreachable      Lambda's Cloud API gave no answer, or one that cannot be read
+└── CloudRefused          it answered, and said no
 """
 
 
@@ -36,3 +38,15 @@ class ArchitectureUnknown(ClusterError):
 
 class SettingsUnknown(ClusterError):
     """An engine argument cannot be read; the message names it."""
+
+
+class CloudUnreachable(ClusterError):
+    """Lambda's Cloud API gave no answer, or one that cannot be read."""
+
+
+class CloudRefused(ClusterError):
+    """Lambda's Cloud API answered, and said no; `code` is its word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from cluster.accelerator import Accelerator
 from cluster.architecture import Architecture
-from cluster.budget import Budget, StageBudget, budget
-from cluster.engine_settings import EngineSettings, engine_settings
-from cluster.kv_cache import KvCache
-from cluster.obstacles import engine_obstacles, shape_obstacles
+from cluster.fitting.budget import Budget, StageBudget, budget
+from cluster.fitting.engine_settings import EngineSettings, engine_settings
+from cluster.fitting.kv_cache import KvCache
+from cluster.fitting.obstacles import engine_obstacles, shape_obstacles
 from cluster.shape import Shape
 
 #: What those who ask need, in one place.

@@ -1,19 +1,22 @@
-"""The inventory: the nodes of a cluster, what each holds, and where it keeps weights.
+"""The inventory: the nodes of a cluster, what each holds, where it keeps weights, and how bring-up
+reaches it.
 
-Pure: what stands in the file, checked. Who may be reached, and how, is found out by bring-up.
+Pure: what stands in the file, checked. Whether a node can be reached is found out by bring-up.
 
-Rules
-1. A name and an address mean one node.
-2. Every accelerator has a known amount of memory, by its kind or by a stated figure.
+The head is written in one of two forms, which no reader can take for each other: `head: node-1` is
+a node of the list, and holds replicas like the others; `head: {name: head-1, address: 172.26.0.10}`
+is a machine of its own, such as a management node, that has no accelerators and holds none. So
+`nodes` are at all times those that a fleet may be planned on. Those that are not the head are
+workers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from cluster.accelerator import CPU_KIND, KNOWN_MEMORY_GIB, Accelerator, accelerator
-from cluster.problem import Path, Problem, nearest
+from cluster.accelerator import Accelerator, accelerator
+from cluster.login import NodeSsh, Ssh
 from cluster.strict import Strict
 
 #: Ten times the largest 1-Click Cluster, and more than Ray was ever seen with.
@@ -22,8 +25,13 @@ MAX_ACCELERATORS = 64
 #: Ray's syntax of a label's value, which an address is.
 LABEL_VALUE = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 
+#: The two forms of a head, as pydantic's locations name them; no key of a file reads like these.
+LISTED, MACHINE = "<name>", "<machine>"
+
 Label = Annotated[str, Field(pattern=LABEL_VALUE)]
-Directory = Annotated[str, Field(pattern=r"^/", max_length=1024)]
+#: What Linux calls a network interface.
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}$")]
+Directory = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*$", max_length=1024)]
 
 
 class Accelerators(Strict):
@@ -32,10 +40,10 @@ class Accelerators(Strict):
     kind: str = Field(max_length=63, min_length=1)
     count: int = Field(ge=1, le=MAX_ACCELERATORS)
     #: Of each; instead of what is known of the kind.
-    memory_gib: float | None = Field(default=None, gt=0, le=4096, strict=False)
+    memory_gib: float | None = Field(default=None, gt=0, le=4096)
 
     def each(self) -> Accelerator | None:
-        """One of them; None when its memory is unknown (rule 2 is broken)."""
+        """One of them; None when its memory is unknown, which a rule forbids."""
         return accelerator(self.kind, self.memory_gib)
 
 
@@ -51,21 +59,42 @@ class Storage(Strict):
         return tuple(root for root in (self.local, self.shared) if root)
 
 
-class Node(Strict):
-    """A machine. What it leaves out it has from the inventory."""
+class Machine(Strict):
+    """What bring-up logs in to. What it leaves out it has from the inventory."""
 
     name: Label
     #: On the private network; an IPv4 address or a name, since it is a label in Ray too.
     address: Label
+    ssh: NodeSsh | None = None
+    interface: Interface | None = None
+
+
+class Node(Machine):
+    """A machine with accelerators."""
+
     accelerators: Accelerators | None = None
     storage: Storage | None = None
     labels: Mapping[Label, Label] = {}
 
 
+def _form(head: Any) -> str:
+    return MACHINE if isinstance(head, Mapping | Machine) else LISTED
+
+
+Head = Annotated[
+    Annotated[Label, Tag(LISTED)] | Annotated[Machine, Tag(MACHINE)], Discriminator(_form)
+]
+
+
 class Inventory(Strict):
-    """The nodes that a fleet may be planned on."""
+    """The nodes that a fleet may be planned on, and the head that they join."""
 
     name: Label
+    #: Only bring-up needs one.
+    head: Head | None = None
+    ssh: Ssh = Ssh()
+    #: That nodes reach each other by; without it bring-up takes the one that leads to the head.
+    interface: Interface | None = None
     #: Of every node that does not say otherwise.
     accelerators: Accelerators | None = None
     storage: Storage = Storage()
@@ -81,43 +110,21 @@ class Inventory(Strict):
     def storage_of(self, node: Node) -> Storage:
         return node.storage or self.storage
 
-    def problems(self) -> list[Problem]:
-        """All that breaks a rule."""
-        return list(problems(self.accelerators, self.nodes))
+    def head_machine(self) -> Machine | None:
+        """Where Ray's head runs. Raises ValueError when the rules do not hold."""
+        if not isinstance(self.head, str):
+            return self.head
+        listed = next((node for node in self.nodes if node.name == self.head), None)
+        if listed is None:
+            raise ValueError(f"{self.head} is no node")
+        return listed
 
+    def workers(self) -> tuple[Node, ...]:
+        """The nodes that join the head."""
+        return tuple(node for node in self.nodes if node.name != self.head)
 
-def problems(common: Accelerators | None, nodes: Sequence[Node | None]) -> Iterator[Problem]:
-    """What breaks a rule in an inventory with these nodes; None stands for one that is wrong by
-    itself and has been reported.
-    """
-    yield from _repeated("name", [node.name if node else None for node in nodes])
-    yield from _repeated("address", [node.address if node else None for node in nodes])
-    if common is not None:
-        yield from _unknown(("accelerators",), common)
-    for index, node in enumerate(nodes):
-        at: Path = ("nodes", index)
-        if node is not None and node.accelerators is not None:
-            yield from _unknown((*at, "accelerators"), node.accelerators)
-        elif node is not None and common is None:
-            yield Problem(at, "has no `accelerators`, and the inventory names none for all")
+    def ssh_of(self, machine: Machine) -> Ssh:
+        return self.ssh.with_own(machine.ssh)
 
-
-def _repeated(key: str, values: Sequence[str | None]) -> Iterator[Problem]:
-    """Rule 1; the first that has a value is right, the others are not."""
-    first: dict[str, int] = {}
-    for index, value in enumerate(values):
-        if value is not None and first.setdefault(value, index) != index:
-            owner = f"nodes.{first[value]}"
-            yield Problem(("nodes", index, key), f"`{value}` is the {key} of {owner} already")
-
-
-def _unknown(at: Path, accelerators: Accelerators) -> Iterator[Problem]:
-    """Rule 2."""
-    if accelerators.each() is not None:
-        return
-    if accelerators.kind == CPU_KIND:
-        yield Problem(at, "a CPU slot has the memory you give it: add `memory_gib`")
-        return
-    known = nearest(accelerators.kind, KNOWN_MEMORY_GIB)
-    text = f"`{accelerators.kind}` is unknown{known or '; known: ' + ', '.join(KNOWN_MEMORY_GIB)}"
-    yield Problem((*at, "kind"), f"{text}, or say what one has with `memory_gib`")
+    def interface_of(self, machine: Machine) -> str | None:
+        return machine.interface or self.interface

@@ -6,9 +6,9 @@ import platform
 import shutil
 from pathlib import Path
 
+from cluster.accelerator import GIB
 from cluster.errors import PrerequisiteMissing
 
-GIB = 1 << 30
 #: A replica of one worker: about 0.7 GiB, its engine 1.2 GiB more (measured, vLLM 0.32.0), and half
 #: a GiB for a small model and its KV cache.
 SLOT_BYTES = 5 * GIB // 2

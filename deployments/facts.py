@@ -43,7 +43,7 @@ def _read(directory: Path, changes: Mapping[str, Any]) -> Facts:
     try:
         checkpoint = read_checkpoint(directory)
     except ClusterError as error:
-        return Facts(None, str(error))
+        return Facts(None, str(error), is_broken=True)
     known = _known({**checkpoint.config, **changes}, str(directory / "config.json"))
     return replace(known, stored_bytes=checkpoint.tensor_bytes)
 
@@ -61,13 +61,23 @@ def _directories(source: str, roots: list[str]) -> Iterator[Path]:
         return
     for root in roots:
         yield Path(root) / source
-        # The hub's own cache names a directory after the repository and one after the commit.
-        snapshots = Path(root) / f"models--{source.replace('/', '--')}" / "snapshots"
-        yield from sorted(snapshots.glob("*"), reverse=True)
+        yield from _snapshot(Path(root) / f"models--{source.replace('/', '--')}")
+
+
+def _snapshot(repository: Path) -> Iterator[Path]:
+    """The commit that `main` is in the hub's own cache, which is what vLLM loads."""
+    try:
+        commit = (repository / "refs" / "main").read_text().strip()
+    except (OSError, ValueError):
+        return
+    yield repository / "snapshots" / commit
 
 
 def _has_config(directory: Path) -> bool:
-    return (directory / "config.json").is_file()
+    try:
+        return (directory / "config.json").is_file()
+    except OSError:
+        return False  # a directory that may not be entered, or a name that cannot be one
 
 
 def _storage_roots(inventory: Inventory) -> list[str]:

@@ -48,6 +48,8 @@ class Fleet(Strict):
     @classmethod
     def _absolute(cls, path: str | None, info: ValidationInfo) -> str | None:
         directory = (info.context or {}).get("directory", "")
+        if path is not None and not path.isprintable():
+            raise ValueError("is not printable text")
         return None if path is None else posixpath.normpath(posixpath.join(directory, path))
 
     @model_validator(mode="after")

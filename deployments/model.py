@@ -88,6 +88,8 @@ class Served(Named):
     @field_validator("source")
     @classmethod
     def _absolute(cls, source: str, info: ValidationInfo) -> str:
+        if not source.isprintable():
+            raise ValueError("is not printable text")
         if source.startswith("/"):
             return posixpath.normpath(source)
         if source.startswith(("./", "../")):

@@ -35,6 +35,8 @@ class Facts:
     config: Mapping[str, Any] = field(default_factory=dict)
     #: Of all tensors in the checkpoint's files; None where they are not reachable.
     stored_bytes: int | None = None
+    #: The files are there and cannot be read: no engine would start from them.
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +85,22 @@ class Need:
 
 def needs_of(fleet: Fleet, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, Need]:
     """The need of every model with replicas of its own, in the order of the fleet."""
-    return {
-        name: _need(fleet, inventory, name, model, facts[name])
-        for name, model in fleet.served().items()
-    }
+    return {name: need_of(fleet, inventory, name, facts[name]) for name in fleet.served()}
 
 
-def _need(fleet: Fleet, inventory: Inventory, name: str, model: Served, facts: Facts) -> Need:
-    shape = Shape(model.tensor, model.pipeline)
-    settings = engine_settings(model.max_model_len, model.engine)
-    offered = dict.fromkeys(_accelerator(inventory, node) for node in inventory.nodes)
-    usable = [each for each in offered if each.is_cpu == (fleet.device == "cpu")]
-    fits = (
-        {}
-        if facts.architecture is None
-        else {each: fit(facts.architecture, shape, settings, each) for each in usable}
-    )
+def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need:
+    """The need of one model."""
+    model = fleet.served()[name]
+    fits = _fits(fleet, inventory, model, facts)
     why = {
-        node.name: _why_not(inventory, node, model, fleet.device, fits) for node in inventory.nodes
+        node.name: [*_broken(facts), *_why_not(inventory, node, model, fleet.device, fits)]
+        for node in inventory.nodes
     }
     return Need(
         model=name,
         also=_also(fleet, name),
-        shape=shape,
-        settings=settings,
+        shape=Shape(model.tensor, model.pipeline),
+        settings=engine_settings(model.max_model_len, model.engine),
         replicas=model.replicas.min,
         is_spread=model.stage_placement == "spread",
         facts=facts,
@@ -114,6 +108,19 @@ def _need(fleet: Fleet, inventory: Inventory, name: str, model: Served, facts: F
         hosts=frozenset(node for node, reasons in why.items() if not reasons),
         refusals=tuple(dict.fromkeys(reason for reasons in why.values() for reason in reasons)),
     )
+
+
+def _fits(
+    fleet: Fleet, inventory: Inventory, model: Served, facts: Facts
+) -> dict[Accelerator, Fit | Misfit]:
+    """On each kind of accelerator that the fleet is for."""
+    if facts.architecture is None:
+        return {}
+    shape = Shape(model.tensor, model.pipeline)
+    settings = engine_settings(model.max_model_len, model.engine)
+    offered = dict.fromkeys(_accelerator(inventory, node) for node in inventory.nodes)
+    usable = [each for each in offered if each.is_cpu == (fleet.device == "cpu")]
+    return {each: fit(facts.architecture, shape, settings, each) for each in usable}
 
 
 def _also(fleet: Fleet, name: str) -> tuple[str, ...]:
@@ -139,6 +146,11 @@ def _why_not(
     if each.is_cpu != (device == "cpu"):
         return [f"{node.name} has {each.kind} accelerators, and the fleet's device is {device}"]
     return [*_labels(node, model), *_too_few(each, count, model), *_misfit(each, fits)]
+
+
+def _broken(facts: Facts) -> Iterator[str]:
+    if facts.is_broken:
+        yield facts.origin
 
 
 def _labels(node: Node, model: Served) -> Iterator[str]:

@@ -23,8 +23,9 @@ from cluster.problem import Problem
 from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
-from deployments.render import replica_spec
-from deployments.running import Running
+from deployments.render import ingress_application, replica_application
+from deployments.running import Running, differences
+from serving.snapshot import INGRESS_APPLICATION
 
 
 class Verb(StrEnum):
@@ -62,6 +63,9 @@ class Plan:
 
     inventory: Inventory
     needs: Mapping[str, Need]
+    #: What clients talk to.
+    clients: Action
+    #: One for every replica, and for whatever else has to go.
     actions: tuple[Action, ...]
     notes: tuple[str, ...]
 
@@ -98,12 +102,23 @@ def plan(
     """What it takes to make the fleet run on the inventory."""
     needs = needs_of(fleet, inventory, facts)
     names = {node.address: node.name for node in inventory.nodes}
-    is_here = any(address in names for each in running.values() for address in each.addresses)
-    present = running if is_here else {}
-    planner = _Planner(fleet, needs, names, present)
+    replicas = {name: each for name, each in running.items() if name != INGRESS_APPLICATION}
+    planner = _Planner(fleet, needs, names, replicas)
     placement = place(_rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
-    return Plan(inventory, needs, actions, tuple(_notes(needs, names, running, is_here=is_here)))
+    clients = _clients(fleet, running.get(INGRESS_APPLICATION))
+    return Plan(inventory, needs, clients, actions, tuple(_notes(needs, names, replicas)))
+
+
+def _clients(fleet: Fleet, now: Running | None) -> Action:
+    """What happens to the gateways and the Controller, which have no accelerators."""
+    name = INGRESS_APPLICATION
+    if now is None:
+        return Action(Verb.START, name, "", "gateways and Controller", Shape())
+    changes = differences(now.config, ingress_application(fleet))
+    if not changes:
+        return Action(Verb.KEEP, name, "", "runs as it should", Shape())
+    return Action(Verb.CHANGE, name, "", "; ".join(changes), Shape())
 
 
 def _rooms(inventory: Inventory) -> list[Room]:
@@ -111,11 +126,7 @@ def _rooms(inventory: Inventory) -> list[Room]:
 
 
 def _notes(
-    needs: Mapping[str, Need],
-    names: Mapping[str, str],
-    running: Mapping[str, Running],
-    *,
-    is_here: bool,
+    needs: Mapping[str, Need], names: Mapping[str, str], running: Mapping[str, Running]
 ) -> Iterator[str]:
     for name, need in needs.items():
         if need.facts.architecture is None:
@@ -123,9 +134,6 @@ def _notes(
         elif need.is_heavier_than_counted:
             yield f"{name}: its files hold more than its config.json accounts for: not exact"
         yield from (f"{name}: {note}" for note in (need.fit.notes if need.fit else ()))
-    if running and not is_here:
-        yield "nothing that runs is on a node of this inventory: planned as for an empty cluster"
-        return
     for replica, each in running.items():
         for address in each.addresses:
             if address not in names:
@@ -180,10 +188,8 @@ class _Planner:
         for replica, each in self._running.items():
             if replica in self._numbers:
                 continue
-            model = str(each.args["replica_set"])
-            need = self._needs.get(model)
-            reason = f"{model} has {_count(need)}" if need else f"no {model} in the fleet"
-            yield Action(Verb.STOP, replica, model, reason, _shape(each), (), self._was(replica))
+            was = self._was(replica)
+            yield Action(Verb.STOP, replica, each.model, self._why_gone(each), each.shape, (), was)
 
     def _verdict(
         self, replica: str, need: Need, nodes: tuple[str, ...], unplaced: str
@@ -193,35 +199,43 @@ class _Planner:
         running = self._running.get(replica)
         if running is None:
             return Verb.START, need.arithmetic()
-        if _shape(running) != need.shape:
-            return Verb.RESIZE, f"{_shape(running)} -> {need.shape}"
+        if not running.model:
+            return Verb.CHANGE, "its name is taken by an application that is not Flotilla's"
+        if running.shape != need.shape:
+            return Verb.RESIZE, f"{running.shape} -> {need.shape}"
         changes = self._changes(replica, running)
         if nodes != self._was(replica):
-            return Verb.MOVE, "; ".join([self._why_moved(replica), *changes])
+            return Verb.MOVE, "; ".join([self._why_moved(replica, need), *changes])
         return (Verb.CHANGE, "; ".join(changes)) if changes else (Verb.KEEP, "runs as it should")
 
-    def _why_moved(self, replica: str) -> str:
+    def _why_gone(self, each: Running) -> str:
+        if not each.model:
+            return "it is not Flotilla's"
+        need = self._needs.get(each.model)
+        return f"{each.model} has {_count(need)}" if need else f"no {each.model} in the fleet"
+
+    def _why_moved(self, replica: str, need: Need) -> str:
         lost = [at for at in self._running[replica].addresses if at not in self._names]
         if lost:
             return f"{lost[0]} is not in the inventory"
         if not self._was(replica):
             return "it was placed without a plan"
+        unfit = [node for node in self._was(replica) if node not in need.hosts]
+        if unfit:
+            return f"{unfit[0]} cannot hold it any more"
+        if need.is_spread and len(set(self._was(replica))) < need.shape.pipeline:
+            return "each stage has to be on a node of its own"
         return "its place is needed for a replica that fits nowhere else"
 
     def _changes(self, replica: str, running: Running) -> list[str]:
-        model, number = self._numbers[replica]
-        spec = replica_spec(self._fleet, model, self._fleet.served()[model], number)
-        wanted = spec.to_args()
-        keys = [
-            key for key in {**running.args, **wanted} if running.args.get(key) != wanted.get(key)
-        ]
-        return [f"{key}: {running.args.get(key)!s:.40} -> {wanted.get(key)!s:.40}" for key in keys]
+        wanted = replica_application(self._fleet, *self._numbers[replica])
+        return differences(running.config, wanted)
 
     def _current(self, replica: str, need: Need) -> tuple[str, ...]:
         """Where it could stay."""
         running = self._running.get(replica)
         was = self._was(replica)
-        stays = running is not None and _shape(running) == need.shape
+        stays = running is not None and running.shape == need.shape
         return was if stays and len(was) == need.shape.pipeline else ()
 
     def _was(self, replica: str) -> tuple[str, ...]:
@@ -233,7 +247,3 @@ class _Planner:
 
 def _count(need: Need) -> str:
     return "1 replica" if need.replicas == 1 else f"{need.replicas} replicas"
-
-
-def _shape(running: Running) -> Shape:
-    return Shape(int(running.args["tensor"]), int(running.args["pipeline"]))

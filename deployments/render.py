@@ -48,7 +48,7 @@ def render(fleet: Fleet, addresses: Addresses | None = None) -> dict[str, Any]:
     """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan."""
     planned = addresses or {}
     replicas = [
-        _replica(replica_spec(fleet, name, model, number), model, planned)
+        replica_application(fleet, name, number, planned.get(f"{name}.{number}", ()))
         for name, model in fleet.served().items()
         for number in range(model.replicas.min)
     ]
@@ -58,11 +58,12 @@ def render(fleet: Fleet, addresses: Addresses | None = None) -> dict[str, Any]:
         "proxy_location": "Disabled",
         # Serve's schema would listen on every interface.
         "http_options": {"host": "127.0.0.1"},
-        "applications": [_ingress(fleet), *replicas],
+        "applications": [ingress_application(fleet), *replicas],
     }
 
 
-def _ingress(fleet: Fleet) -> dict[str, Any]:
+def ingress_application(fleet: Fleet) -> dict[str, Any]:
+    """The gateways and the Controller."""
     gateway = {
         "name": GATEWAY_DEPLOYMENT,
         "num_replicas": fleet.gateway.replicas,
@@ -133,15 +134,18 @@ def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> Replica
     )
 
 
-def _replica(spec: ReplicaSpec, model: Served, planned: Addresses) -> dict[str, Any]:
+def replica_application(
+    fleet: Fleet, name: str, number: int, addresses: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """One replica, on the nodes of these addresses; where there are none, Ray chooses."""
+    model = fleet.served()[name]
+    spec = replica_spec(fleet, name, model, number)
     return {
         "name": spec.application,
         "route_prefix": None,
         "import_path": REPLICA_IMPORT_PATH,
         "args": spec.to_args(),
-        "deployments": [
-            {**_replica_deployment(spec, model), **_selectors(planned.get(spec.application, ()))}
-        ],
+        "deployments": [{**_replica_deployment(spec, model), **_selectors(addresses)}],
     }
 
 

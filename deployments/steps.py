@@ -94,7 +94,8 @@ class _Order:
         """Every move until the wanted applications run and no other."""
         if INGRESS_APPLICATION not in self._running:
             yield from self._tell()
-        self._replicas = [name for name in self._replicas if self._is_due(name)]
+        due = [name for name in self._replicas if self._is_due(name)]
+        self._replicas = sorted(due, key=self._is_counted)
         while self._replicas:
             name = next(filter(self._has_room, self._replicas), None)
             if name is None:
@@ -144,6 +145,11 @@ class _Order:
 
     def _is_due(self, name: str) -> bool:
         return name in self._failed or self._running.get(name) != self._wanted[name]
+
+    def _is_counted(self, name: str) -> bool:
+        """What Ray placed holds accelerators that nobody can count: it is dealt with first."""
+        running = self._running.get(name)
+        return running is None or bool(held(running))
 
     def _has_room(self, name: str) -> bool:
         beside = Counter(self._held)

@@ -1,4 +1,5 @@
-"""What would make a blocked model fit. Pure.
+"""What would make a blocked model fit. Pure but for the catalogue, which it asks who shares a
+checkpoint.
 
 Rules
 1. Only what was tried is suggested: every change is planned again, whole, and kept when the model
@@ -18,7 +19,7 @@ from cluster.inventory import Inventory, Node
 from deployments.catalogue import entry
 from deployments.fleet import Fleet
 from deployments.model import Model, Served, Shared
-from deployments.need import Facts
+from deployments.need import Facts, Need, need_of
 from deployments.plan import Plan, plan
 from deployments.running import Running
 
@@ -28,6 +29,9 @@ WINDOW_STEP_TOKENS = 1024
 MIN_WINDOW_TOKENS = 2048
 MAX_MODELS = 8
 MAX_MORE_NODES = 8
+#: Plans to try: many of few replicas, few of many.
+MAX_PLANNED_REPLICAS = 20_000
+MIN_PLANS = 4
 #: Sizes that divide the heads of every model we know; more than these nobody serves.
 TENSORS = (1, 2, 4, 8)
 PIPELINES = (1, 2, 4)
@@ -78,6 +82,9 @@ class Situation:
     def plan(self) -> Plan:
         return plan(self.fleet, self.inventory, self.facts, self.running)
 
+    def need(self, name: str) -> Need:
+        return need_of(self.fleet, self.inventory, name, self.facts[name])
+
     def with_model(self, name: str, model: Model) -> "Situation":
         """The same with another model of this name."""
         models = {**self.fleet.models, name: model}
@@ -91,31 +98,45 @@ Change = tuple[str, Situation]
 def suggestions(situation: Situation, before: Plan) -> list[Suggestion]:
     """What would help, for each of the first blocked models."""
     names = list(dict.fromkeys(action.model for action in before.blocked))
+    trial = _Trial(before)
     return [
         Suggestion(name, change)
         for name in names[:MAX_MODELS]
-        for change in islice(_cures(situation, before, name), MAX_CHANGES)
+        for change in islice(_cures(situation, trial, name), MAX_CHANGES)
     ]
 
 
-def _cures(situation: Situation, before: Plan, name: str) -> Iterator[str]:
+class _Trial:
+    """Tries changes, as long as its budget lasts: on a large cluster a plan takes a second."""
+
+    def __init__(self, before: Plan) -> None:
+        self.before = before
+        self._blocked = {action.model for action in before.blocked}
+        self._plans = max(MIN_PLANS, MAX_PLANNED_REPLICAS // max(1, len(before.actions)))
+
+    def helps(self, situation: Situation, name: str) -> bool:
+        """Whether the model is placed then, and nothing is blocked that was not before."""
+        if not self._plans:
+            return False
+        self._plans -= 1
+        blocked = {action.model for action in situation.plan().blocked}
+        return name not in blocked and blocked <= self._blocked
+
+
+def _cures(situation: Situation, trial: _Trial, name: str) -> Iterator[str]:
     """Changes after which the model fits its nodes, each with what makes room for it if there is
     none.
     """
-    fitting = [("", situation)] if before.needs[name].hosts else _fitting(situation, before, name)
+    has_hosts = bool(trial.before.needs[name].hosts)
+    fitting = [("", situation)] if has_hosts else _fitting(situation, trial.before, name)
     for change, changed in fitting:
-        if _helps(changed.plan(), before, name):
+        if change and trial.helps(changed, name):
             yield change
             continue
-        for room, roomier in _roomier(changed, before, name):
-            if _helps(roomier.plan(), before, name):
+        for room, roomier in _roomier(changed, trial.before, name):
+            if trial.helps(roomier, name):
                 yield f"{change}, and {room}" if change else room
                 break
-
-
-def _helps(after: Plan, before: Plan, name: str) -> bool:
-    blocked = {action.model for action in after.blocked}
-    return name not in blocked and blocked <= {action.model for action in before.blocked}
 
 
 def _fitting(situation: Situation, before: Plan, name: str) -> Iterator[Change]:
@@ -129,7 +150,7 @@ def _fitting(situation: Situation, before: Plan, name: str) -> Iterator[Change]:
     shapes = _another_shape(situation, name, model)
 
     def has_hosts(change: Change) -> bool:
-        return bool(change[1].plan().needs[name].hosts)
+        return bool(change[1].need(name).hosts)
 
     return chain(filter(has_hosts, settings), islice(filter(has_hosts, shapes), 1))
 
@@ -138,7 +159,7 @@ def _roomier(situation: Situation, before: Plan, name: str) -> Iterator[Change]:
     """Changes that leave more accelerators for it."""
     yield from _shared(situation)
     yield from _fewer_replicas(situation, before, name)
-    yield from _more_nodes(situation, before, name)
+    yield from _more_nodes(situation)
 
 
 def _smaller_window(
@@ -213,16 +234,14 @@ def _fewer_replicas(situation: Situation, before: Plan, name: str) -> Iterator[C
         yield f"fewer replicas: `replicas: {{min: {fewer}}}`", situation.with_model(name, changed)
 
 
-def _more_nodes(situation: Situation, before: Plan, name: str) -> Iterator[Change]:
-    """The fewest more nodes like the last one, found by trying."""
+def _more_nodes(situation: Situation) -> Iterator[Change]:
+    """More nodes like the last one, the fewest first."""
+    nodes = situation.inventory.nodes
     for more in range(1, MAX_MORE_NODES + 1):
-        nodes = situation.inventory.nodes
         added = tuple(_like(nodes[-1], number) for number in range(1, more + 1))
         inventory = situation.inventory.model_copy(update={"nodes": (*nodes, *added)})
         larger = replace(situation, inventory=inventory)
-        if _helps(larger.plan(), before, name):
-            yield f"{more} more node{'s' if more > 1 else ''} like {nodes[-1].name}", larger
-            return
+        yield f"{more} more node{'s' if more > 1 else ''} like {nodes[-1].name}", larger
 
 
 def _like(node: Node, number: int) -> Node:

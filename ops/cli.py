@@ -8,6 +8,7 @@ import click
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
 from ops.commands.deploy import deploy
+from ops.commands.inventory import inventory
 from ops.commands.keys import keys
 from ops.commands.plan import plan
 from ops.commands.render import render
@@ -16,7 +17,7 @@ from ops.commands.up import down, up
 from ops.errors import OpsError
 from ops.local_cluster import adopt_local_cluster
 
-COMMANDS: tuple[click.Command, ...] = (up, down, plan, render, deploy, status, keys)
+COMMANDS: tuple[click.Command, ...] = (up, down, plan, render, deploy, status, keys, inventory)
 
 
 class _Root(click.Group):

@@ -4,8 +4,11 @@ OpsError
 ├── ClusterMissing      no Ray cluster runs here
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
 ├── AnotherCommand      one that changes what runs is at work on this machine
-└── NoCompletion        the fleet is up, and the gateway gives no completion
+├── NoCompletion        the fleet is up, and the gateway gives no completion
+└── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
+
+from pathlib import Path
 
 
 class OpsError(Exception):
@@ -38,3 +41,10 @@ class NoCompletion(OpsError):
 
     def __init__(self, base_url: str, cause: str) -> None:
         super().__init__(f"no completion from {base_url}: {cause}")
+
+
+class FileNotWritten(OpsError):
+    """A file that a command should write is there already, or cannot be written."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        super().__init__(f"{path} {cause}")

@@ -128,6 +128,7 @@ def _actions(plan: Plan) -> Table:
 
 def _rows(plan: Plan) -> Iterator[tuple[Action, int]]:
     """Every action, but the blocked replicas of a model as one with how many more there are."""
+    yield plan.clients, 0
     blocked = Counter(action.model for action in plan.blocked)
     for action in plan.actions:
         if action.verb is not Verb.BLOCKED:
@@ -170,21 +171,23 @@ def as_json(plan: Plan, hints: list[Suggestion], asides: Asides) -> dict[str, An
         "inventory": plan.inventory.name,
         "blocked": bool(plan.blocked),
         "models": [_need_json(need) for need in plan.needs.values()],
-        "actions": [
-            {
-                "action": action.verb.value,
-                "replica": action.replica,
-                "model": action.model,
-                "nodes": list(action.nodes),
-                "was": list(action.was),
-                "reason": action.reason,
-            }
-            for action in plan.actions
-        ],
+        "clients": _action_json(plan.clients),
+        "actions": [_action_json(action) for action in plan.actions],
         "nodes": list(_nodes_json(plan)),
         "suggestions": [{"model": hint.model, "change": hint.change} for hint in hints],
         "problems": [str(problem) for problem in asides.blocked],
         "notes": [*asides.notes, *plan.notes],
+    }
+
+
+def _action_json(action: Action) -> dict[str, Any]:
+    return {
+        "action": action.verb.value,
+        "replica": action.replica,
+        "model": action.model,
+        "nodes": list(action.nodes),
+        "was": list(action.was),
+        "reason": action.reason,
     }
 
 

@@ -75,12 +75,23 @@ def parse(argv: list[str]) -> Any:
     return args
 
 
+def _config(args: Any, *, is_headless: bool = False) -> Any:
+    """The engine's configuration, with the sizes of batches that vLLM takes for a server: without
+    that word it takes the smallest, whatever the accelerator.
+    """
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    return AsyncEngineArgs.from_cli_args(args).create_engine_config(
+        usage_context=UsageContext.OPENAI_API_SERVER, headless=is_headless
+    )
+
+
 def run_stage(argv: list[str]) -> None:
     """Runs one further stage of an engine; returns when one of its workers has died."""
-    from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-    config = AsyncEngineArgs.from_cli_args(parse(argv)).create_engine_config(headless=True)
+    config = _config(parse(argv), is_headless=True)
     executor = MultiprocExecutor(config, monitor_workers=False)
     executor.start_worker_monitor(inline=True)
 
@@ -142,7 +153,6 @@ class Engine:
 
 
 def _make_llm(args: Any, meter: LoadMeter) -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.metrics.loggers import StatLoggerBase
 
@@ -163,8 +173,7 @@ def _make_llm(args: Any, meter: LoadMeter) -> Any:
         def log_engine_initialized(self) -> None:
             return None
 
-    config = AsyncEngineArgs.from_cli_args(args).create_engine_config()
-    return AsyncLLM.from_vllm_config(config, stat_loggers=[MeterLogger])
+    return AsyncLLM.from_vllm_config(_config(args), stat_loggers=[MeterLogger])
 
 
 def stage_argv(spec: ReplicaSpec, rendezvous: Rendezvous) -> list[str]:

@@ -194,6 +194,11 @@ TINY_LLAMA: Config = LLAMA | {
     "max_position_embeddings": 1024,
     "rope_scaling": None,
 }
+TINY_MISTRAL: Config = TINY_LLAMA | {
+    "architectures": ["MistralForCausalLM"],
+    "model_type": "mistral",
+    "sliding_window": 200,
+}
 TINY_TIED: Config = TINY_LLAMA | {
     "tie_word_embeddings": True,
     "attention_bias": True,

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.architecture import read_architecture
-from cluster.attention import GroupedAttention, LatentAttention
 from cluster.errors import ArchitectureUnknown
-from cluster.quantisation import HEAD, BlockScale, Quantisation
+from cluster.fitting.attention import GroupedAttention, LatentAttention
+from cluster.fitting.quantisation import HEAD, BlockScale, Quantisation
 from tests.cluster.architectures import (
     DEEPSEEK_LITE,
     FP8_ALL_LINEARS,

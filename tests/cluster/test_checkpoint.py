@@ -8,8 +8,8 @@ import pytest
 from cluster.architecture import read_architecture
 from cluster.checkpoint import MAX_CONFIG_BYTES, read_checkpoint
 from cluster.errors import CheckpointUnreadable
+from cluster.fitting.weights import stage_weight_bytes
 from cluster.shape import stages
-from cluster.weights import stage_weight_bytes
 from tests.cluster.architectures import TINY_LLAMA
 
 DEMO = Path(__file__).parents[2] / "deployments" / "demo" / "model"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cluster.architecture import read_architecture
-from cluster.engine_settings import EngineSettings, engine_settings, read_size
 from cluster.errors import SettingsUnknown
+from cluster.fitting.engine_settings import EngineSettings, engine_settings, read_size
 from tests.cluster.architectures import FP8_MODELOPT, LLAMA_8B, TINY_LLAMA, quantised
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from cluster.accelerator import CPU_KIND, GIB, Accelerator
 from cluster.architecture import read_architecture
-from cluster.engine_settings import read_size
 from cluster.errors import SettingsUnknown
 from cluster.fit import Fit, Misfit, Shape, engine_settings, fit
+from cluster.fitting.engine_settings import read_size
 from serving.replica.engine import CPU_ENVIRONMENT
 from tests.cluster.architectures import (
     DEEPSEEK_LITE,
@@ -36,6 +36,7 @@ from tests.cluster.architectures import (
     TINY_DEEPSEEK,
     TINY_DEEPSEEK_DEEP,
     TINY_LLAMA,
+    TINY_MISTRAL,
     TINY_MIXTRAL,
     TINY_QWEN,
     TINY_TIED,
@@ -98,6 +99,18 @@ ENGINES = {
     "weights in FP8": Case(quantised(TINY_LLAMA, FP8_ALL_LINEARS)),
     "Qwen": Case(TINY_QWEN),
     "Mixtral": Case(TINY_MIXTRAL),
+    "Mistral without a sliding window": Case(TINY_MISTRAL | {"sliding_window": None}),
+    "a sliding window": Case(
+        TINY_MISTRAL, window_tokens=1024, options=CACHE | {"max_num_batched_tokens": 256}
+    ),
+    "a sliding window that no request fills": Case(
+        TINY_MISTRAL, window_tokens=256, options=CACHE | {"max_num_batched_tokens": 512}
+    ),
+    "the least memory for a sliding window": Case(
+        TINY_MISTRAL,
+        window_tokens=1024,
+        options={"kv_cache_memory_bytes": 6 * 98_304, "max_num_batched_tokens": 256},
+    ),
     "DeepSeek": Case(TINY_DEEPSEEK),
     "DeepSeek with compressed queries": Case(TINY_DEEPSEEK_DEEP),
     "the demo model as it is served": Case(
@@ -110,6 +123,11 @@ ENGINES = {
 REFUSED_ENGINES = {
     "a token more than the longest window": Case(
         TINY_LLAMA, window_tokens=385, options={"kv_cache_memory_bytes": 4 * 98_304}
+    ),
+    "too little memory for a sliding window": Case(
+        TINY_MISTRAL,
+        window_tokens=1024,
+        options={"kv_cache_memory_bytes": 5 * 98_304, "max_num_batched_tokens": 256},
     ),
     "a window beyond the model's": Case(TINY_LLAMA, window_tokens=1025),
 }

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cluster.accelerator import CPU_KIND, Accelerator
 from cluster.architecture import read_architecture
-from cluster.kv_cache import KvCache, block_tokens, token_bytes
+from cluster.fitting.kv_cache import KvCache, block_tokens, token_bytes
 from tests.cluster.architectures import (
     DEEPSEEK_LITE,
     LLAMA_3B,

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from cluster.accelerator import GIB
 from cluster.architecture import Architecture, read_architecture
+from cluster.fitting.weights import stage_weight_bytes
 from cluster.shape import Shape, partition, stages
-from cluster.weights import stage_weight_bytes
 from tests.cluster.architectures import (
     DEEPSEEK_LITE,
     FP8_MODELOPT,

@@ -49,8 +49,13 @@ def test_a_config_under_a_storage_root_is_read(tmp_path: Path) -> None:
 
 
 def test_a_config_in_the_hubs_own_cache_is_read(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "hub" / "models--org--x" / "snapshots" / "abc", dict(LLAMA_8B))
-    assert facts(tmp_path, "source: org/x, max_model_len: 9").architecture is not None
+    repository = tmp_path / "hub" / "models--org--x"
+    checkpoint(repository / "snapshots" / "abc", dict(LLAMA_8B))
+    checkpoint(repository / "snapshots" / "fff", {**LLAMA_8B, "num_hidden_layers": 7})
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    found = facts(tmp_path, "source: org/x, max_model_len: 9")
+    assert found.origin == str(repository / "snapshots" / "abc" / "config.json")
 
 
 def test_a_config_that_is_reached_is_believed_before_the_catalogue(tmp_path: Path) -> None:
@@ -76,15 +81,26 @@ def test_overrides_of_the_config_count_as_they_do_for_vllm(tmp_path: Path) -> No
     assert found.architecture.window_tokens == 200
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"architectures": ["Nobody"]}'])
-def test_a_config_that_is_wrong_or_unknown_says_so_and_is_not_checked(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_class_that_nobody_has_counted_is_not_checked(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "x", {"architectures": ["Nobody"]})
+    found = facts(tmp_path, f"source: {tmp_path}/x, max_model_len: 9")
+    assert (found.architecture, found.is_broken) == (None, False)
+    assert "config.json" in found.origin
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "5"])
+def test_a_config_that_cannot_be_read_blocks_its_model(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "config.json").write_text(text)
-    found = facts(tmp_path, f"source: {tmp_path}/x, max_model_len: 9")
-    assert found.architecture is None
-    assert "config.json" in found.origin
+    fleet = fleet_of(f"models:\n  m: {{source: {tmp_path}/x, max_model_len: 9}}\n")
+    made = plan(fleet, inventory(tmp_path), facts_of(fleet, inventory(tmp_path)), {})
+    assert [problem.path for problem in made.blocks()] == [("models", "m")]
+    assert f"{tmp_path}/x/config.json" in made.blocks()[0].message
+
+
+@pytest.mark.parametrize("source", ["/" + "a" * 300, "/dev/null/x"])
+def test_a_source_that_no_machine_has_is_not_reachable(tmp_path: Path, source: str) -> None:
+    assert "reachable" in facts(tmp_path, f"source: {source}, max_model_len: 9").origin
 
 
 @pytest.mark.parametrize(("stored_bytes", "is_noted"), [(16_060_522_496, False), (2 << 34, True)])

@@ -41,6 +41,34 @@ def test_a_node_has_what_the_inventory_says_for_all_unless_it_says_otherwise() -
     assert made.storage_of(second).roots() == ("/fast",)
 
 
+def test_a_head_of_the_list_is_no_worker_and_still_holds_replicas() -> None:
+    made = inventory(WHOLE + "  - {name: n2, address: 10.0.0.2}\nhead: n1\n")
+    assert made.head_machine() == made.nodes[0]
+    assert [node.name for node in made.workers()] == ["n2"]
+    assert made.accelerators_of(made.nodes[0]).count == 8
+
+
+def test_a_head_of_its_own_holds_nothing_and_all_nodes_are_workers() -> None:
+    made = inventory(WHOLE + "head: {name: h, address: 10.0.0.9, ssh: {user: root}}\n")
+    head = made.head_machine()
+    assert head is not None
+    assert (head.address, made.ssh_of(head).user) == ("10.0.0.9", "root")
+    assert made.workers() == made.nodes
+
+
+def test_what_a_node_leaves_out_of_its_login_it_has_from_the_inventory() -> None:
+    made = inventory(
+        WHOLE
+        + "  - {name: n2, address: 10.0.0.2, ssh: {port: 2222}, interface: eno1}\n"
+        + "ssh: {user: admin, key: ~/.ssh/1cc}\ninterface: enp5s0\n"
+    )
+    first, second = (made.ssh_of(node) for node in made.nodes)
+    assert (first.user, first.key, first.port) == ("admin", "~/.ssh/1cc", 22)
+    assert (second.user, second.key, second.port) == ("admin", "~/.ssh/1cc", 2222)
+    assert [made.interface_of(node) for node in made.nodes] == ["enp5s0", "eno1"]
+    assert inventory(WHOLE).head_machine() is None
+
+
 def test_a_stated_amount_of_memory_is_believed_before_the_table() -> None:
     made = inventory(WHOLE.replace("count: 8", "count: 8, memory_gib: 64"))
     each = made.accelerators_of(made.nodes[0]).each()
@@ -86,6 +114,37 @@ def test_a_stated_amount_of_memory_is_believed_before_the_table() -> None:
         ),
         (WHOLE.replace("count: 8", "count: 8.5"), "nodes.yaml:2: accelerators.count: "),
         (WHOLE + "storage: {local: models}\n", "nodes.yaml:5: storage.local: "),
+        (
+            WHOLE + "head: n2\n",
+            "nodes.yaml:5: head: `n2` is no node of the list; one without "
+            "accelerators is `head: {name: ..., address: ...}`",
+        ),
+        (
+            WHOLE + "head: {name: h, address: 10.0.0.1}\n",
+            "nodes.yaml:5: head.address: `10.0.0.1` is the address of nodes.0 already: a head "
+            "that is a node of the list is `head: n1`",
+        ),
+        (
+            WHOLE + "head: {name: h, adress: 10.0.0.9}\n",
+            "nodes.yaml:5: head.adress: is unknown; did you mean `address`?",
+        ),
+        (WHOLE + "head: [n1]\n", "nodes.yaml:5: head: should be a valid string"),
+        (
+            WHOLE + "ssh: {key: ~/.ssh/1cc.pub}\n",
+            "nodes.yaml:5: ssh.key: `~/.ssh/1cc.pub` is the public half",
+        ),
+        (WHOLE + "ssh: {key: 1cc}\n", "nodes.yaml:5: ssh.key: '1cc' is no path of a key"),
+        (
+            WHOLE + "ssh: {key: '-----BEGIN OPENSSH PRIVATE KEY-----'}\n",
+            "nodes.yaml:5: ssh.key: holds a key instead of its path",
+        ),
+        (WHOLE + "ssh: {user: -oProxy}\n", "nodes.yaml:5: ssh.user: "),
+        (WHOLE + "ssh: {port: 0}\n", "nodes.yaml:5: ssh.port: "),
+        (WHOLE + "interface: 'a b'\n", "nodes.yaml:5: interface: "),
+        (
+            WHOLE + "  - {name: n2, address: 10.0.0.2, ssh: {key: ~/.ssh/b}}\n",
+            "nodes.yaml:5: nodes.1.ssh.key: is the same for all nodes",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(text: str, said: str) -> None:

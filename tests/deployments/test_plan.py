@@ -1,6 +1,7 @@
 """The plan: what should run and what runs, each difference once, with its reason."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -98,7 +99,7 @@ def test_another_shape_is_a_resize_and_another_window_a_change() -> None:
 def test_what_runs_makes_way_only_for_what_would_fit_nowhere_else() -> None:
     small = models(a="replicas: {min: 2}", b="tensor: 4")
     running = {
-        name: Running(each.args, ("10.0.0.1",) if name == "a.0" else ("10.0.0.2",))
+        name: replace(each, addresses=("10.0.0.1",) if name == "a.0" else ("10.0.0.2",))
         for name, each in deployed(small, planned(small, nodes(8, 8))).items()
     }
     whole = models(a="replicas: {min: 2}", b="tensor: 4", c="tensor: 8")
@@ -164,12 +165,55 @@ def test_a_model_nobody_knows_is_placed_and_the_plan_says_its_memory_was_not_che
     assert made.notes == ("a: its memory is not checked: no config.json",)
 
 
-def test_an_inventory_of_another_cluster_is_planned_as_an_empty_one() -> None:
+def test_what_runs_on_other_nodes_moves_to_those_of_the_inventory_and_is_noted() -> None:
     fleet = models(a="")
-    running = {"x.0": Running({"tensor": 1, "pipeline": 1, "replica_set": "x"}, ("192.168.0.1",))}
-    made = planned(fleet, nodes(8), running)
-    assert verbs(made) == {"a.0": Verb.START}
-    assert "nothing that runs is on a node of this inventory" in made.notes[0]
+    running = deployed(fleet, planned(fleet, nodes(8)))
+    elsewhere = {"a.0": replace(running["a.0"], addresses=("192.168.0.1",))}
+    made = planned(fleet, nodes(8), elsewhere)
+    assert verbs(made) == {"a.0": Verb.MOVE}
+    assert made.actions[0].reason == "192.168.0.1 is not in the inventory"
+    assert made.notes == ("a.0 runs on 192.168.0.1, which is not in the inventory",)
+
+
+def test_other_peoples_applications_are_shown_as_what_a_deploy_stops() -> None:
+    made = planned(models(a=""), nodes(8), {"theirs": Running({}), "odd": Running({"tensor": "x"})})
+    assert [(each.verb, each.replica, each.reason) for each in made.actions[1:]] == [
+        (Verb.STOP, "theirs", "it is not Flotilla's"),
+        (Verb.STOP, "odd", "it is not Flotilla's"),
+    ]
+
+
+def test_a_change_outside_of_the_arguments_is_a_change_too() -> None:
+    before = models(a="tensor: 8, pipeline: 2")
+    running = deployed(before, planned(before, nodes(8, 8)))
+    after = planned(
+        models(a="tensor: 8, pipeline: 2, stage_placement: spread"), nodes(8, 8), running
+    )
+    assert verbs(after) == {"a.0": Verb.CHANGE}
+    assert after.actions[0].reason == "placement_group_strategy: PACK -> STRICT_SPREAD"
+
+
+def test_what_clients_see_is_one_more_action() -> None:
+    fleet = models(a="")
+    first = planned(fleet, nodes(8))
+    assert first.clients.verb is Verb.START
+    running = deployed(fleet, first)
+    assert planned(fleet, nodes(8), running).clients.verb is Verb.KEEP
+    renamed = planned(models(a="aliases: [b]"), nodes(8), running)
+    assert renamed.clients.verb is Verb.CHANGE
+    assert verbs(renamed) == {"a.0": Verb.KEEP}
+
+
+def test_a_move_because_of_labels_or_of_spreading_says_so() -> None:
+    fleet = models(a="pipeline: 2")
+    running = deployed(fleet, planned(fleet, nodes(2, 2)))
+    inventory = nodes(2, 2)
+    labelled = inventory.nodes[1].model_copy(update={"labels": {"pool": "big"}})
+    inventory = inventory.model_copy(update={"nodes": (inventory.nodes[0], labelled)})
+    made = planned(models(a="pipeline: 2, node_labels: {pool: big}"), inventory, running)
+    assert made.actions[0].reason.startswith("n1 cannot hold it any more")
+    made = planned(models(a="pipeline: 2, stage_placement: spread"), nodes(2, 2), running)
+    assert made.actions[0].reason.startswith("each stage has to be on a node of its own")
 
 
 def test_stages_go_to_several_nodes_only_when_one_does_not_hold_them() -> None:
@@ -223,7 +267,7 @@ def test_planning_again_after_a_plan_was_applied_changes_nothing(
 def test_a_replica_that_ray_placed_by_itself_is_moved_once_to_where_the_plan_wants_it() -> None:
     fleet = models(a="", b="")
     running = deployed(fleet, planned(fleet, nodes(8)))
-    unplanned = {**running, "a.0": Running(running["a.0"].args, ())}
+    unplanned = {**running, "a.0": replace(running["a.0"], addresses=())}
     made = planned(fleet, nodes(8), unplanned)
     assert verbs(made) == {"a.0": Verb.MOVE, "b.0": Verb.KEEP}
     assert made.actions[0].reason == "it was placed without a plan"

@@ -146,6 +146,13 @@ def test_on_a_full_cluster_clients_are_led_away_before_a_replica_makes_room() ->
     ]
 
 
+def test_what_ray_placed_is_moved_before_anything_is_added_beside_it() -> None:
+    before = placed({"a.0": []})
+    after = placed({"b.0": [(2, 0)], "a.0": [(2, 0)]})
+    taken = steps(applications_of(before), after, capacity=ROOM)
+    assert [step.application for step in taken] == ["a.0", "b.0", "flotilla"]
+
+
 def test_a_first_deploy_begins_with_the_ingress_that_replicas_report_to() -> None:
     taken = steps({}, render(fleet_of()))
     assert [step.application for step in taken] == ["flotilla", "big.0", "big.1"]

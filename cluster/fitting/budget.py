@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from cluster.accelerator import GIB, Accelerator
 from cluster.architecture import Architecture
-from cluster.engine_settings import EngineSettings
-from cluster.kv_cache import KvCache, block_tokens, token_bytes
-from cluster.reserve import reserve_bytes
+from cluster.fitting.engine_settings import EngineSettings
+from cluster.fitting.kv_cache import KvCache, block_tokens, token_bytes
+from cluster.fitting.reserve import reserve_bytes
+from cluster.fitting.sliding_window import held_tokens
+from cluster.fitting.weights import stage_weight_bytes
 from cluster.shape import Shape, Stage, partition, stages
-from cluster.weights import stage_weight_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Budget:
     usable_bytes: int
     accelerator: Accelerator
     settings: EngineSettings
+    #: See KvCache.
+    held_tokens: int | None
 
     @property
     def weight_bytes(self) -> int:
@@ -43,7 +46,8 @@ class Budget:
         return max(stage.weight_bytes for stage in self.stages)
 
     def kv_cache(self) -> KvCache:
-        return KvCache(min(stage.kv_blocks for stage in self.stages), self.block_size)
+        blocks = min(stage.kv_blocks for stage in self.stages)
+        return KvCache(blocks, self.block_size, self.held_tokens)
 
     def memory_obstacles(self) -> Iterator[str]:
         """Why there is no memory for any cache."""
@@ -65,8 +69,9 @@ class Budget:
         """Why the cache is too small for a single request."""
         cache, window = self.kv_cache(), self.settings.window_tokens
         if cache.longest_tokens < window:
+            needed = min(window, cache.held_tokens or window)
             yield (
-                f"a window of {window:,} tokens needs {window:,} tokens of KV cache, "
+                f"a window of {window:,} tokens needs {needed:,} tokens of KV cache, "
                 f"{cache.longest_tokens:,} fit: {self._cache_arithmetic()}"
             )
 
@@ -100,6 +105,8 @@ def budget(
     block_size = block_tokens(architecture, accelerator, settings.block_size)
     layers = settings.layer_partition or partition(architecture.body.layers, shape.pipeline)
 
+    window = architecture.body.window_tokens
+
     def of(stage: Stage) -> StageBudget:
         dtype_bytes = settings.dtype_bytes(architecture)
         weights = stage_weight_bytes(architecture, stage, shape.tensor, dtype_bytes)
@@ -116,6 +123,7 @@ def budget(
         usable_bytes,
         accelerator,
         settings,
+        None if window is None else held_tokens(window, settings, shape, accelerator),
     )
 
 

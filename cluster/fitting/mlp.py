@@ -7,7 +7,7 @@ cut of every expert.
 
 from dataclasses import dataclass
 
-from cluster.matrix import Matrix
+from cluster.fitting.matrix import Matrix
 
 
 @dataclass(frozen=True, slots=True)

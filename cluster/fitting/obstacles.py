@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from cluster.accelerator import Accelerator
 from cluster.architecture import Architecture
-from cluster.engine_settings import EngineSettings
-from cluster.quantisation import DEPRECATED, GPU_ONLY
+from cluster.fitting.engine_settings import EngineSettings
+from cluster.fitting.quantisation import DEPRECATED, GPU_ONLY
+from cluster.fitting.weights import padded_vocab
 from cluster.shape import Shape
-from cluster.weights import padded_vocab
 
 
 def shape_obstacles(

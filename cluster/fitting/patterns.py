@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from fnmatch import translate
 
-from cluster.keys import Keys
+from cluster.fitting.keys import Keys
 
 #: Whether a matrix is left out: its name in vLLM, and its parts' names in the checkpoint.
 Match = Callable[[str, tuple[str, ...]], bool]

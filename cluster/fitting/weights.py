@@ -7,8 +7,8 @@ reserve.
 """
 
 from cluster.architecture import Architecture
-from cluster.matrix import Matrix
-from cluster.quantisation import FLOAT_BYTES, HEAD
+from cluster.fitting.matrix import Matrix
+from cluster.fitting.quantisation import FLOAT_BYTES, HEAD
 from cluster.shape import Stage
 
 #: Rows of the vocabulary are padded to a multiple of this (`DEFAULT_VOCAB_PADDING_SIZE`,

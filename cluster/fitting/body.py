@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from cluster.attention import Attention
-from cluster.matrix import Matrix
-from cluster.mlp import Mlp
+from cluster.fitting.attention import Attention
+from cluster.fitting.matrix import Matrix
+from cluster.fitting.mlp import Mlp
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Body:
     vocab: int
     attention: Attention
     mlp: Mlp
+    #: How far every layer looks back; None: to the beginning.
+    window_tokens: int | None = None
     #: The input embedding is the output head too.
     is_tied: bool = False
     #: Mixtral: every stage of a pipeline holds embedding, last norm and head, used or not.

@@ -6,11 +6,12 @@ on them; a key whose default no model has is required.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from cluster.attention import Attention, GroupedAttention, LatentAttention
-from cluster.body import Body
-from cluster.keys import Keys
-from cluster.mlp import Dense, Experts, Mlp
+from cluster.fitting.attention import Attention, GroupedAttention, LatentAttention
+from cluster.fitting.body import Body
+from cluster.fitting.keys import Keys
+from cluster.fitting.mlp import Dense, Experts, Mlp
 
 #: Every layer is looked at several times: a bound on time, too.
 MAX_LAYERS = 1_000
@@ -19,6 +20,18 @@ MAX_HEADS = 1 << 14
 
 def _read_llama(keys: Keys) -> Body:
     _refuse_windows_of_layers(keys)
+    return _llama(keys)
+
+
+def _read_mistral(keys: Keys) -> Body:
+    """Llama's layers, which may all look back over one window (models/mistral.py)."""
+    keys.refuse("layer_types")
+    keys.refuse("llama_4_scaling")
+    window = keys.number("sliding_window", least=0) if keys.has("sliding_window") else 0
+    return replace(_llama(keys), window_tokens=window or None)
+
+
+def _llama(keys: Keys) -> Body:
     has_bias = keys.flag("attention_bias") or keys.flag("bias")
     attention = _grouped(
         keys,
@@ -137,6 +150,7 @@ def _refuse_windows_of_layers(keys: Keys) -> None:
 #: Each class of vLLM with the `model_type` that transformers builds its config by.
 CLASSES: Mapping[str, tuple[str, Callable[[Keys], Body]]] = {
     "LlamaForCausalLM": ("llama", _read_llama),
+    "MistralForCausalLM": ("mistral", _read_mistral),
     "Qwen2ForCausalLM": ("qwen2", _read_qwen2),
     "MixtralForCausalLM": ("mixtral", _read_mixtral),
     "DeepseekV2ForCausalLM": ("deepseek_v2", _read_deepseek_v2),

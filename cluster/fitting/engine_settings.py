@@ -32,9 +32,7 @@ UNCOUNTED = (
     "enable_eplb",
     "enable_expert_parallel",
     "enable_lora",
-    "hf_overrides",
     "kv_cache_dtype_skip_layers",
-    "max_num_batched_tokens",
     "num_gpu_blocks_override",
     "quantization",
     "speculative_config",
@@ -52,6 +50,7 @@ UNITS: Mapping[str, int] = {
 }
 SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([kKmMgGtT]?)", re.ASCII)
 MAX_BLOCK_TOKENS = 1 << 16
+MAX_BATCH_TOKENS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class EngineSettings:
     kv_cache_dtype: str = AUTO
     block_size: int | None = None
     dtype: str = AUTO
+    max_num_batched_tokens: int | None = None
     #: Layers of each stage (VLLM_PP_LAYER_PARTITION).
     layer_partition: tuple[int, ...] | None = None
     #: Whether vLLM may load what it has declared deprecated.
@@ -91,13 +91,13 @@ class EngineSettings:
 def engine_settings(window_tokens: int, engine: Mapping[str, Any]) -> EngineSettings:
     """From the `engine:` of a fleet file. Raises SettingsUnknown naming the argument."""
     memory = engine.get("kv_cache_memory_bytes")
-    block = engine.get("block_size")
     return EngineSettings(
         window_tokens=window_tokens,
         gpu_memory_utilization=_share(engine),
         kv_cache_memory_bytes=None if memory is None else read_size(memory),
         kv_cache_dtype=_choice(engine, "kv_cache_dtype", (AUTO, *KV_DTYPE_BYTES)),
-        block_size=None if block is None else _block_size(block),
+        block_size=_count(engine, "block_size", MAX_BLOCK_TOKENS),
+        max_num_batched_tokens=_count(engine, "max_num_batched_tokens", MAX_BATCH_TOKENS),
         dtype=_choice(engine, "dtype", (AUTO, *DTYPES)),
         allow_deprecated_quantization=engine.get("allow_deprecated_quantization") is True,
         uncounted=tuple(name for name in UNCOUNTED if engine.get(name) not in (None, False)),
@@ -126,9 +126,12 @@ def _share(engine: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def _block_size(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= MAX_BLOCK_TOKENS:
-        raise SettingsUnknown(f"`block_size` must be a number from 1 to {MAX_BLOCK_TOKENS:,}")
+def _count(engine: Mapping[str, Any], name: str, most: int) -> int | None:
+    value = engine.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= most:
+        raise SettingsUnknown(f"`{name}` must be a number from 1 to {most:,}")
     return value
 
 

@@ -10,13 +10,15 @@ Rules
    this one fit (`_check_enough_kv_cache_memory`).
 4. The concurrency that vLLM prints counts it all the same: blocks / blocks of a window
    (`get_max_concurrency_for_kv_cache_config`).
+5. Where all layers look back over one window a request holds no more than that and what is under
+   way, in a block more: the window may begin within one (`SlidingWindowSpec`).
 """
 
 from dataclasses import dataclass
 
 from cluster.accelerator import Accelerator
 from cluster.architecture import Architecture
-from cluster.attention import LatentAttention
+from cluster.fitting.attention import LatentAttention
 
 #: `CacheConfig.DEFAULT_BLOCK_SIZE`; FlashAttention and its latent kind keep it on Hopper in 16 bit.
 #: Other kernels may take 32 or 64, which moves the last block only.
@@ -26,6 +28,9 @@ CPU_BLOCK_TOKENS = 128
 #: platforms/cpu.py on machines without AMX, whatever is asked for.
 CPU_LATENT_BLOCK_TOKENS = 16
 NULL_BLOCKS = 1
+SPLIT_BLOCKS = 1
+#: A cache that holds a request of any length.
+ENDLESS_TOKENS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class KvCache:
 
     blocks: int
     block_size: int
+    #: What a request holds at most, where all layers look back over a window; None: all of it.
+    held_tokens: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -42,11 +49,21 @@ class KvCache:
     @property
     def longest_tokens(self) -> int:
         """The longest window with which an engine starts."""
-        return max(0, self.blocks - NULL_BLOCKS) * self.block_size
+        if self.held_tokens is None:
+            return max(0, self.blocks - NULL_BLOCKS) * self.block_size
+        room = max(0, self.blocks - NULL_BLOCKS - SPLIT_BLOCKS) * self.block_size
+        return ENDLESS_TOKENS if room >= self.held_tokens else room
 
     def sequences_at(self, context_tokens: int) -> float:
         """vLLM's "Maximum concurrency" for requests of this length."""
-        return self.blocks / -(-context_tokens // self.block_size)
+        return self.blocks / self._blocks_of(context_tokens)
+
+    def _blocks_of(self, context_tokens: int) -> int:
+        """Rule 5."""
+        if self.held_tokens is None:
+            return -(-context_tokens // self.block_size)
+        held = min(context_tokens, self.held_tokens)
+        return -(-held // self.block_size) + SPLIT_BLOCKS
 
 
 def block_tokens(architecture: Architecture, accelerator: Accelerator, asked: int | None) -> int:

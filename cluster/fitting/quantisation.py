@@ -9,7 +9,7 @@ per-tensor matrix into one, a few bytes less.
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.matrix import Matrix
+from cluster.fitting.matrix import Matrix
 
 FLOAT_BYTES = 4
 HEAD = "lm_head"

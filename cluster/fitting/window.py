@@ -2,7 +2,7 @@
 `derive_max_model_len_and_key` (transformers_utils/model_arch_config_convertor.py) of vLLM 0.32.0.
 """
 
-from cluster.keys import Keys
+from cluster.fitting.keys import Keys
 
 #: Keys that may bound a window; the smallest counts.
 BOUNDS = (

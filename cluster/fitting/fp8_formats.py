@@ -6,9 +6,9 @@ Hat's and Nous's), modelopt.py (NVIDIA's).
 
 from collections.abc import Callable, Mapping
 
-from cluster.keys import Keys
-from cluster.patterns import Match, exact_or_regex, substring_or_wildcard
-from cluster.quantisation import HEAD, BlockScale, InputScale, Quantisation, Scale
+from cluster.fitting.keys import Keys
+from cluster.fitting.patterns import Match, exact_or_regex, substring_or_wildcard
+from cluster.fitting.quantisation import HEAD, BlockScale, InputScale, Quantisation, Scale
 
 #: The matrices of the checkpoint behind a fused one (`packed_modules_mapping` of the models).
 FUSED: Mapping[str, tuple[str, ...]] = {

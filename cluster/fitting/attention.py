@@ -7,7 +7,7 @@ answer the same questions, so nobody else asks which one it is.
 
 from dataclasses import dataclass
 
-from cluster.matrix import Matrix
+from cluster.fitting.matrix import Matrix
 
 
 @dataclass(frozen=True, slots=True)

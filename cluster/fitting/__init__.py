@@ -1,0 +1,1 @@
+"""The parts of the fit; `cluster.fit` says what they come to. Pure."""
