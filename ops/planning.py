@@ -33,9 +33,11 @@ def named_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
 
 def deployed_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
     """The inventory to deploy on; None where Ray chooses, on a cluster that nobody described."""
+    named = named_inventory(fleet, path)
     ray = LocalRay.started_in(home())
-    local = inventory_of_this_machine(fleet.device, ray.slots) if ray else None
-    return named_inventory(fleet, path) or local
+    if named is not None or ray is None:
+        return named
+    return inventory_of_this_machine(fleet.device, ray.slots)
 
 
 def situation(fleet: Fleet, path: Path | None) -> tuple[Situation, list[str]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from cluster.accelerator import GIB
+from deployments.load import load
 from deployments.render import render
+from ops.planning import deployed_inventory
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import fleet_of
 from tests.ops.test_cli import _vllm_says_yes, flotilla, serve
@@ -171,6 +173,15 @@ def test_without_an_inventory_a_cpu_fleet_is_planned_on_this_machine(tmp_path: P
     assert made["inventory"] == "this-machine"
     assert made["actions"][0]["action"] == "start"
     assert "a: its memory is not checked: no config.json of org/a is reachable" in made["notes"][1]
+
+
+def test_a_fleet_for_another_cluster_is_planned_also_beside_a_local_one(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    record = {"session": 1, "slots": 2, "ports": {"gcs": 1, "dashboard": 2, "agent": 3}}
+    (tmp_path / "home" / "cluster.json").write_text(json.dumps(record))
+    inventory = deployed_inventory(load(SIX_NODES), None)
+    assert inventory is not None
+    assert inventory.name == "lambda-1cc-6-nodes"
 
 
 def test_without_an_inventory_and_without_a_gpu_it_says_what_is_missing(
