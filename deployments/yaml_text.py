@@ -5,8 +5,10 @@ Rules
    before anything is built, so depth and size cost no stack and no memory.
 2. No anchors, aliases, merge keys or tags: a reader sees what is there, and nothing can grow.
 3. A key stands once in its mapping, and is text.
+4. A number is what it looks like.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
@@ -20,6 +22,8 @@ from cluster.problem import Path, Problem
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
+#: Numbers to the base of 8 and of 60, which few people mean.
+SURPRISING = re.compile(r"[-+]?0[0-7_]+|[-+]?[0-9_]+(:[0-9_]+)+")
 
 
 @dataclass(slots=True)
@@ -128,7 +132,11 @@ def _build(node: Node, path: Path, document: Document) -> Any:
     if isinstance(node, SequenceNode):
         items = enumerate(node.value)
         return [_build(item, (*path, index), document) for index, item in items]
-    return _scalar(node)
+    value = _scalar(node)
+    if isinstance(value, int) and SURPRISING.fullmatch(node.value):
+        message = f"`{node.value}` means {value} in YAML: write that, or put it in quotes"
+        document.problems.append(Problem(path, message, f"{document.file}:{_line(node)}"))
+    return value
 
 
 def _mapping(node: MappingNode, path: Path, document: Document) -> dict[str, Any]:

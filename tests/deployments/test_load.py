@@ -45,6 +45,15 @@ def test_a_relative_source_starts_from_the_fleet_file() -> None:
     assert made.served()["a"].source == "/weights/a"
 
 
+@pytest.mark.parametrize(("number", "meant"), [("12:30:45", 45045), ("010000", 4096)])
+def test_a_number_that_is_not_what_it_looks_like_is_refused(number: str, meant: int) -> None:
+    said = problems(models(f"  a:\n    source: org/a\n    max_model_len: {number}\n"))
+    assert said == [
+        f"fleet.yaml:4: models.a.max_model_len: `{number}` means {meant} in YAML: "
+        "write that, or put it in quotes"
+    ]
+
+
 def test_a_hugging_face_id_stays_as_it_is() -> None:
     assert fleet(models(SERVED)).served()["a"].source == "org/a"
 
