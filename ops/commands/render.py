@@ -1,5 +1,5 @@
-"""`flotilla render`: a fleet as the Serve config it stands for. With an inventory every replica
-has its nodes, as on an empty cluster.
+"""`flotilla render`: a fleet as the Serve config it stands for. With an inventory, or
+beside the cluster that `flotilla up` started, every replica has its nodes, as on an empty cluster.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
     import yaml
 
     from deployments.render import render as render_fleet
-    from ops.planning import named_inventory, planned
+    from ops.planning import deployed_inventory, planned
 
     class Plain(yaml.SafeDumper):
         """Writes equal values out instead of pointing at the first."""
@@ -29,7 +29,7 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
             return True
 
     fleet = load_fleet(path, device)
-    inventory = named_inventory(fleet, inventory_path)
+    inventory = deployed_inventory(fleet, inventory_path)
     addresses = {}
     if inventory is not None:
         made = planned(fleet, inventory, {})

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cluster.accelerator import GIB
+from cluster.local import NODE_ADDRESS, LocalRay
 from deployments.load import load
 from deployments.render import render
+from deployments.running import addresses_of
 from ops.planning import deployed_inventory
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import fleet_of
@@ -173,6 +176,24 @@ def test_without_an_inventory_a_cpu_fleet_is_planned_on_this_machine(tmp_path: P
     assert made["inventory"] == "this-machine"
     assert made["actions"][0]["action"] == "start"
     assert "a: its memory is not checked: no config.json of org/a is reachable" in made["notes"][1]
+
+
+def test_beside_a_local_cluster_a_render_has_the_places_that_a_deploy_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = LocalRay(tmp_path / "home", slots=2)
+    for name, value in local.environment().items():
+        monkeypatch.setenv(name, value)  # the command would set them for good
+    (tmp_path / "home").mkdir()
+    record = {"session": 1, "slots": 2, "ports": {"gcs": 1, "dashboard": 2, "agent": 3}}
+    (tmp_path / "home" / "cluster.json").write_text(json.dumps(record))
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
+        "device: cpu\nmodels:\n"
+        "  a: {source: org/a, max_model_len: 9, engine: {kv_cache_memory_bytes: 1M}}\n"
+    )
+    config = yaml.safe_load(flotilla("render", path).stdout)
+    assert addresses_of(config["applications"][1]) == (NODE_ADDRESS,)
 
 
 def test_a_fleet_for_another_cluster_is_planned_also_beside_a_local_one(tmp_path: Path) -> None:
