@@ -6,6 +6,8 @@ from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 
+#: Serve's key for what each bundle asks of its node; a place of a plan is written there.
+SELECTORS = "placement_group_bundle_label_selector"
 #: Accelerators by the address of their node.
 Capacity = Mapping[str, float]
 
@@ -15,7 +17,7 @@ def held(application: Mapping[str, Any] | None) -> Counter[str]:
     found: Counter[str] = Counter()
     for deployment in (application or {}).get("deployments") or ():
         bundles = deployment.get("placement_group_bundles") or ()
-        selectors = deployment.get("placement_group_bundle_label_selector") or ()
+        selectors = deployment.get(SELECTORS) or ()
         for bundle, selector in zip(bundles, selectors, strict=False):
             if ADDRESS_LABEL in selector:
                 found[selector[ADDRESS_LABEL]] += int(sum(bundle.values()))

@@ -91,7 +91,13 @@ def needs_of(fleet: Fleet, inventory: Inventory, facts: Mapping[str, Facts]) -> 
 def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need:
     """The need of one model."""
     model = fleet.served()[name]
-    fits = _fits(fleet, inventory, model, facts)
+    shape = Shape(model.tensor, model.pipeline)
+    settings = engine_settings(model.max_model_len, model.engine)
+    fits = {
+        each: fit(facts.architecture, shape, settings, each)
+        for each in _offered(fleet, inventory)
+        if facts.architecture is not None
+    }
     why = {
         node.name: [*_broken(facts), *_why_not(inventory, node, model, fleet.device, fits)]
         for node in inventory.nodes
@@ -99,8 +105,8 @@ def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need
     return Need(
         model=name,
         also=_also(fleet, name),
-        shape=Shape(model.tensor, model.pipeline),
-        settings=engine_settings(model.max_model_len, model.engine),
+        shape=shape,
+        settings=settings,
         replicas=model.replicas.min,
         is_spread=model.stage_placement == "spread",
         facts=facts,
@@ -110,17 +116,10 @@ def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need
     )
 
 
-def _fits(
-    fleet: Fleet, inventory: Inventory, model: Served, facts: Facts
-) -> dict[Accelerator, Fit | Misfit]:
-    """On each kind of accelerator that the fleet is for."""
-    if facts.architecture is None:
-        return {}
-    shape = Shape(model.tensor, model.pipeline)
-    settings = engine_settings(model.max_model_len, model.engine)
-    offered = dict.fromkeys(_accelerator(inventory, node) for node in inventory.nodes)
-    usable = [each for each in offered if each.is_cpu == (fleet.device == "cpu")]
-    return {each: fit(facts.architecture, shape, settings, each) for each in usable}
+def _offered(fleet: Fleet, inventory: Inventory) -> list[Accelerator]:
+    """Each kind of accelerator that the fleet is for."""
+    kinds = dict.fromkeys(_accelerator(inventory, node) for node in inventory.nodes)
+    return [each for each in kinds if each.is_cpu == (fleet.device == "cpu")]
 
 
 def _also(fleet: Fleet, name: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from cluster.problem import Problem
 from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
-from deployments.render import ingress_application, replica_application
+from deployments.render import ingress_application, replica_application, replica_name
 from deployments.running import Running, differences
 from serving.snapshot import INGRESS_APPLICATION
 
@@ -154,7 +154,7 @@ class _Planner:
         self._running = running
         #: Every replica that should run -> its model and number.
         self._numbers = {
-            f"{name}.{number}": (name, number)
+            replica_name(name, number): (name, number)
             for name, need in needs.items()
             for number in range(need.replicas)
         }

@@ -17,6 +17,7 @@ from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 from deployments.fleet import Fleet
+from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
 from serving.replica.spec import ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
@@ -48,7 +49,7 @@ def render(fleet: Fleet, addresses: Addresses | None = None) -> dict[str, Any]:
     """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan."""
     planned = addresses or {}
     replicas = [
-        replica_application(fleet, name, number, planned.get(f"{name}.{number}", ()))
+        replica_application(fleet, name, number, planned.get(replica_name(name, number), ()))
         for name, model in fleet.served().items()
         for number in range(model.replicas.min)
     ]
@@ -118,10 +119,15 @@ def _public(name: str, model: Model) -> dict[str, Any]:
             return {**known, "unavailable": model.unavailable}
 
 
+def replica_name(model: str, number: int) -> str:
+    """The application of a replica, by which plans and deploys call it."""
+    return f"{model}.{number}"
+
+
 def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> ReplicaSpec:
     """What replica `number` of a model is made of."""
     return ReplicaSpec(
-        application=f"{name}.{number}",
+        application=replica_name(name, number),
         replica_set=name,
         served_name=name,
         source=model.source,
@@ -169,7 +175,7 @@ def _replica_deployment(spec: ReplicaSpec, model: Served) -> dict[str, Any]:
 def _selectors(addresses: tuple[str, ...]) -> dict[str, Any]:
     """Each stage on the node that the plan chose for it."""
     wanted = [{ADDRESS_LABEL: address} for address in addresses]
-    return {"placement_group_bundle_label_selector": wanted} if wanted else {}
+    return {SELECTORS: wanted} if wanted else {}
 
 
 def _actor_resources(stage: dict[str, float]) -> dict[str, Any]:

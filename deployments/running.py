@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 from cluster.shape import Shape
+from deployments.held import SELECTORS
 
 Config = Mapping[str, Any]
 
@@ -46,7 +47,7 @@ def _running(config: Config) -> Running:
 def addresses_of(config: Config) -> tuple[str, ...]:
     """Where the config of a replica wants its stages."""
     deployments = config.get("deployments") or [{}]
-    selectors = deployments[0].get("placement_group_bundle_label_selector") or ()
+    selectors = deployments[0].get(SELECTORS) or ()
     return tuple(selector[ADDRESS_LABEL] for selector in selectors if ADDRESS_LABEL in selector)
 
 
@@ -62,9 +63,8 @@ def differences(now: Config, wanted: Config) -> list[str]:
 
 
 def _deployment(config: Config) -> Config:
-    kept = {"placement_group_bundle_label_selector"}
     deployments = config.get("deployments") or [{}]
-    return {key: value for key, value in deployments[0].items() if key not in kept}
+    return {key: value for key, value in deployments[0].items() if key != SELECTORS}
 
 
 def _rest(config: Config) -> Config:
