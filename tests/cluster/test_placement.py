@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cluster.placement import Ask, Placement, Room, place
@@ -22,8 +22,6 @@ from tests.cluster.placements import (
     ways,
     worlds,
 )
-
-NO_DEADLINE = settings(deadline=None)
 
 
 def places(rooms: tuple[Room, ...], *asks: Ask) -> dict[str, str]:
@@ -39,7 +37,6 @@ def reason(rooms: tuple[Room, ...], *asks: Ask) -> str:
 # Rule 1
 
 
-@NO_DEADLINE
 @given(worlds(priorities=3, runs=True))
 def test_no_node_is_overfull_and_every_ask_has_a_right_place_or_a_reason(world: World) -> None:
     placement = world.placed()
@@ -58,7 +55,6 @@ def test_no_node_is_overfull_and_every_ask_has_a_right_place_or_a_reason(world: 
 # Rule 2
 
 
-@NO_DEADLINE
 @given(worlds())
 def test_stages_are_on_as_few_nodes_as_free_room_allows(world: World) -> None:
     assert _needlessly_apart(world) == []
@@ -87,7 +83,6 @@ def test_stages_of_a_spread_replica_are_apart_even_when_one_node_could_hold_them
 # Rule 3
 
 
-@NO_DEADLINE
 @given(worlds(priorities=2, runs=True), st.randoms(use_true_random=False))
 def test_the_order_of_the_asks_does_not_matter(world: World, dice: random.Random) -> None:
     shuffled = list(world.asks)
@@ -95,7 +90,6 @@ def test_the_order_of_the_asks_does_not_matter(world: World, dice: random.Random
     assert place(world.rooms, shuffled) == world.placed()
 
 
-@NO_DEADLINE
 @given(worlds(runs=True))
 def test_the_names_of_the_nodes_do_not_matter(world: World) -> None:
     new = {name: f"z{9 - int(name[1:])}" for name in (room.node for room in world.rooms)}
@@ -142,7 +136,6 @@ def test_another_process_gives_the_same() -> None:
 # Rule 4
 
 
-@NO_DEADLINE
 @given(worlds(priorities=2, runs=True))
 def test_what_has_no_place_fits_nowhere_in_what_is_left_free(world: World) -> None:
     placement = world.placed()
@@ -199,14 +192,12 @@ def test_a_search_that_could_take_forever_is_given_up() -> None:
 # Rule 5
 
 
-@NO_DEADLINE
 @given(worlds(priorities=3, runs=True))
 def test_placing_again_changes_nothing(world: World) -> None:
     placement = world.placed()
     assert place(world.rooms, running(world.asks, placement.places)) == placement
 
 
-@NO_DEADLINE
 @given(worlds(), st.data())
 def test_without_one_of_them_the_others_stay(world: World, data: st.DataObject) -> None:
     runs = _all_run(world)
@@ -216,7 +207,6 @@ def test_without_one_of_them_the_others_stay(world: World, data: st.DataObject) 
     assert moved(left, place(world.rooms, left).places) == []
 
 
-@NO_DEADLINE
 @given(worlds(), st.data())
 def test_nothing_moves_for_one_that_fits_into_free_room(world: World, data: st.DataObject) -> None:
     runs = _all_run(world)
@@ -228,7 +218,6 @@ def test_nothing_moves_for_one_that_fits_into_free_room(world: World, data: st.D
     assert not placement.unplaced
 
 
-@NO_DEADLINE
 @given(worlds(), st.integers(1, 8), st.integers(0, 4))
 def test_nothing_moves_to_a_new_node(world: World, accelerators: int, at: int) -> None:
     rooms = [*world.rooms[:at], Room("new", accelerators), *world.rooms[at:]]
@@ -236,7 +225,6 @@ def test_nothing_moves_to_a_new_node(world: World, accelerators: int, at: int) -
     assert moved(runs, place(rooms, runs).places) == []
 
 
-@NO_DEADLINE
 @given(worlds())
 def test_when_a_node_is_gone_others_move_only_if_its_replicas_find_no_free_room(
     world: World,
@@ -252,7 +240,6 @@ def test_when_a_node_is_gone_others_move_only_if_its_replicas_find_no_free_room(
         assert set(placement.places) > {one.replica for one in staying}
 
 
-@NO_DEADLINE
 @given(worlds(priorities=1, runs=True))
 def test_a_running_replica_is_not_stopped_for_an_equal(world: World) -> None:
     kept = running(world.asks, _homes(world))
@@ -260,7 +247,6 @@ def test_a_running_replica_is_not_stopped_for_an_equal(world: World) -> None:
     assert {one.replica for one in kept if one.current} <= set(placement.places)
 
 
-@NO_DEADLINE
 @given(worlds(), worlds())
 def test_what_is_less_important_touches_nothing(world: World, other: World) -> None:
     runs = running(world.asks, world.placed().places)
@@ -328,7 +314,6 @@ def test_nor_is_room_left_in_smaller_pieces() -> None:
     assert places(rooms_of(8, 8), *runs, ask("m.1", 1))["m.1"] == "n0"
 
 
-@NO_DEADLINE
 @given(worlds())
 def test_no_move_or_swap_of_equals_takes_replicas_of_a_model_apart(world: World) -> None:
     asks = tuple(replace(one, pipeline=1) for one in world.asks)

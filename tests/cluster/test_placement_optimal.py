@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.placement import Ask, place
@@ -83,14 +83,12 @@ def test_no_way_to_place_more_exists(block: int) -> None:
         assert placed == optimum(world, placed), f"seed {seed}"
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_no_way_to_place_more_exists_in_any_small_world(world: World) -> None:
     placed = accelerators(world.asks, world.placed().places)
     assert placed == optimum(world, placed)
 
 
-@settings(deadline=None)
 @given(worlds(most_asks=6), st.data())
 def test_as_few_accelerators_move_as_can(world: World, data: st.DataObject) -> None:
     """Everything runs somewhere, however badly; one is new."""

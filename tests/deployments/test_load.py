@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import FleetInvalid
@@ -179,7 +179,6 @@ def test_the_device_given_on_the_command_line_replaces_that_of_the_file(tmp_path
 
 
 # Other processes share the machine's two cores: time says nothing here.
-@settings(deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_no_text_at_all_makes_the_loader_fail_in_another_way(text: str | bytes) -> None:
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -197,7 +196,6 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.dictionaries(KEYS, JSON), max_size=3))
 def test_any_values_in_the_place_of_models_are_accepted_or_refused_by_line(
     drawn: dict[str, object],

@@ -232,7 +232,7 @@ FLEETS = st.dictionaries(st.sampled_from("abcd"), BODIES, min_size=1).map(lambda
 CLUSTERS = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(lambda counts: nodes(*counts))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(FLEETS, FLEETS, CLUSTERS)
 def test_every_replica_is_in_one_action_and_no_node_holds_more_than_it_has(
     before: Fleet, after: Fleet, inventory: Inventory
@@ -252,7 +252,7 @@ def test_every_replica_is_in_one_action_and_no_node_holds_more_than_it_has(
         assert used <= inventory.accelerators_of(node).count
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(FLEETS, CLUSTERS)
 def test_planning_again_after_a_plan_was_applied_changes_nothing(
     fleet: Fleet, inventory: Inventory

@@ -1,7 +1,7 @@
 """What must hold between the models of a fleet."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import FleetInvalid
@@ -90,7 +90,6 @@ MODELS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(MODELS)
 def test_in_a_fleet_that_is_accepted_every_name_means_one_model_and_every_fallback_grows(
     models: dict[str, object],

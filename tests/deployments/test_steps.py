@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cluster.label import ADDRESS_LABEL
@@ -20,7 +20,6 @@ ANYTHING: st.SearchStrategy[dict[str, Any]] = CONFIGS | st.just({"applications":
 FAILED = st.sets(st.sampled_from([*NAMES, "flotilla"]))
 
 
-@settings(deadline=None)
 @given(ANYTHING, CONFIGS, FAILED)
 def test_the_steps_end_at_the_desired_config_wherever_they_begin(
     current: dict[str, Any], desired: dict[str, Any], failed: set[str]
@@ -32,7 +31,6 @@ def test_the_steps_end_at_the_desired_config_wherever_they_begin(
         assert last == desired
 
 
-@settings(deadline=None)
 @given(ANYTHING, CONFIGS, FAILED)
 def test_each_step_changes_exactly_the_application_that_it_names(
     current: dict[str, Any], desired: dict[str, Any], failed: set[str]
@@ -47,7 +45,6 @@ def test_each_step_changes_exactly_the_application_that_it_names(
         before = after
 
 
-@settings(deadline=None)
 @given(CONFIGS, FAILED)
 def test_nothing_to_do_is_no_step_except_for_what_serve_has_given_up_on(
     config: dict[str, Any], failed: set[str]
@@ -56,7 +53,6 @@ def test_nothing_to_do_is_no_step_except_for_what_serve_has_given_up_on(
     assert again == failed & applications_of(config).keys()
 
 
-@settings(deadline=None)
 @given(CONFIGS, CONFIGS)
 def test_gateways_hear_of_replicas_after_they_are_there_and_before_they_go(
     current: dict[str, Any], desired: dict[str, Any]
@@ -103,7 +99,6 @@ def has_room(applications: Mapping[str, Any]) -> bool:
     return all(count <= ROOM[address] for address, count in in_use(applications).items())
 
 
-@settings(deadline=None)
 @given(PLACED.map(placed), PLACED.map(placed))
 def test_no_step_wants_an_accelerator_that_another_replica_still_holds(
     current: dict[str, Any], desired: dict[str, Any]
@@ -113,7 +108,6 @@ def test_no_step_wants_an_accelerator_that_another_replica_still_holds(
         assert has_room(applications_of(step.config))
 
 
-@settings(deadline=None)
 @given(PLACED.map(placed), PLACED.map(placed))
 def test_on_full_nodes_too_the_steps_end_at_the_desired_config(
     current: dict[str, Any], desired: dict[str, Any]

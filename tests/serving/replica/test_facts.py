@@ -28,7 +28,7 @@ def measured() -> TokenFacts:
     return facts
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MESSAGES)
 def test_no_conversation_has_more_or_fewer_tokens_than_its_bounds(
     conversation: list[tuple[str, str]],
