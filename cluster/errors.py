@@ -7,6 +7,12 @@ ClusterError
 ├── CheckpointUnreadable  a model's files are missing, broken or too large to be true
 ├── ArchitectureUnknown   a config.json says something that the fit check has no formula for
 ├── SettingsUnknown       an engine argument says something that the fit check cannot read
+├── NodeFailed            something went wrong on one node of the inventory
+│   ├── NodeUnreachable   it cannot be logged in to, or does not answer in time
+│   ├── InstallFailed     Flotilla could not be brought there, installed, or started
+│   ├── FenceFailed       its fence could not be raised, read or lowered
+│   └── StagingFailed     weights could not be staged there, or looked at
+├── PartUnread            a part of what a node should say of itself is missing
 ├── CloudUnreachable      Lambda's Cloud API gave no answer, or one that cannot be read
 └── CloudRefused          it answered, and said no
 """
@@ -38,6 +44,36 @@ class ArchitectureUnknown(ClusterError):
 
 class SettingsUnknown(ClusterError):
     """An engine argument cannot be read; the message names it."""
+
+
+class NodeFailed(ClusterError):
+    """Something went wrong on one node; `cause` and `fix` are one line."""
+
+    def __init__(self, node: str, cause: str, fix: str) -> None:
+        super().__init__(f"{node}: {cause}" + (f": {fix}" if fix else ""))
+        self.node = node
+        self.cause = cause
+        self.fix = fix
+
+
+class NodeUnreachable(NodeFailed):
+    """A node cannot be logged in to, or does not answer in time."""
+
+
+class InstallFailed(NodeFailed):
+    """Flotilla could not be brought to a node, installed there, or started."""
+
+
+class FenceFailed(NodeFailed):
+    """A node's fence could not be raised, read or lowered."""
+
+
+class StagingFailed(NodeFailed):
+    """Weights could not be staged on a node, or looked at there."""
+
+
+class PartUnread(ClusterError):
+    """A part of what a node should say of itself is missing; the text is why."""
 
 
 class CloudUnreachable(ClusterError):

@@ -1,37 +1,30 @@
 """A Ray cluster of one node on this machine, started and stopped as a whole.
 
-It listens on loopback only, with token authentication on. `ray start --block` leads a session of
-its own; whatever Ray starts stays in that session, so stopping it can prove that nothing is left.
+It listens on loopback only, with token authentication on.
 """
 
 import errno
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from cluster.errors import PortInUse, PrerequisiteMissing, RayFailed
+from cluster.errors import PortInUse, PrerequisiteMissing
 from cluster.label import ADDRESS_LABEL
-from cluster.processes import session_members, signal_all, started_ticks, wait_until_gone
+from cluster.ray_session import POLL_S, RaySession
 
 LOOPBACK = "127.0.0.1"
 #: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes
 #: as it is.
 NODE_ADDRESS = "127.0.0.2"
-START_DEADLINE_S = 120.0
 #: A busy head answers late; one that is silent for longer hangs.
 ANSWER_DEADLINE_S = 20.0
-STOP_DEADLINE_S = 20.0
-POLL_S = 0.2
 #: Requests never pass through Ray's object store; this is its smallest sensible size.
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 #: The path of a socket has 107 bytes at most, and Ray adds 68 to the home's.
@@ -63,8 +56,14 @@ class LocalRay:
     @classmethod
     def started_in(cls, home: Path) -> "LocalRay | None":
         """The cluster that was started with this home, as far as it was not stopped again."""
-        known = _known(home)
-        return None if known is None else cls(home, known["slots"], RayPorts(**known["ports"]))
+        known = RaySession(home).record()
+        if known is None or "slots" not in known:
+            return None
+        return cls(home, known["slots"], RayPorts(**known["ports"]))
+
+    @property
+    def session(self) -> RaySession:
+        return RaySession(self.home)
 
     def environment(self) -> dict[str, str]:
         """What a process needs to talk to this cluster, and what its own processes inherit."""
@@ -78,9 +77,8 @@ class LocalRay:
         }
 
     def is_running(self) -> bool:
-        """Whether the `ray start` from here still runs: it ends with the first of Ray's parts."""
-        session = self._session()
-        return session is not None and session in session_members(session)
+        """Whether the `ray start` from here still runs."""
+        return self.session.is_running()
 
     def answers(self) -> bool:
         """Whether the running cluster answers; a busy machine is given time."""
@@ -99,59 +97,14 @@ class LocalRay:
                 f"{MAX_HOME_BYTES} characters at most"
             )
         require_free_ports(asdict(self.ports))
-        log = self.home / "ray.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter's ray
-                self._command(),
-                env={**os.environ, **self.environment()},
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._note(process.pid)
-        end_s = time.monotonic() + START_DEADLINE_S
-        while not self._answers():
-            if process.poll() is not None or time.monotonic() > end_s:
-                self.stop()
-                raise RayFailed(f"Ray did not start; the end of {log}:\n{_tail(log)}")
-            time.sleep(POLL_S)
+        details = {"slots": self.slots, "ports": asdict(self.ports)}
+        environment = {**os.environ, **self.environment()}
+        self.session.start(self._command(), environment, details, self._answers)
 
     def stop(self) -> None:
         """Ends every process of the cluster. Raises RayFailed when one is left."""
-        session = self._session()
-        if session is not None:
-            signal_all([pid for pid in session_members(session) if pid == session], signal.SIGTERM)
-            signal_all(wait_until_gone(session, STOP_DEADLINE_S), signal.SIGKILL)
-            left = wait_until_gone(session, STOP_DEADLINE_S)
-            if left:
-                raise RayFailed(f"these processes would not end: {left}")
-        _record(self.home).unlink(missing_ok=True)
+        self.session.stop()
         shutil.rmtree(self.home / "ray", ignore_errors=True)
-
-    def _note(self, session: int) -> None:
-        """Writes down what a later command needs to find this cluster, and no other, again."""
-        record = {
-            "session": session,
-            "started": started_ticks(session),
-            "boot": _boot_id(),
-            "slots": self.slots,
-            "ports": asdict(self.ports),
-        }
-        _record(self.home).write_text(json.dumps(record))
-
-    def _session(self) -> int | None:
-        """The session of the cluster that was started here; None when its number may be somebody
-        else's by now, after a reboot for example.
-        """
-        known = _known(self.home)
-        if known is None:
-            return None
-        session = int(known["session"])
-        now = started_ticks(session)
-        is_same = now is None or known.get("started", now) == now
-        return session if is_same and known.get("boot", _boot_id()) == _boot_id() else None
 
     def _command(self) -> list[str]:
         ray = Path(sys.executable).with_name("ray")
@@ -202,23 +155,3 @@ def _is_free(host: str, port: int) -> bool:
                 f"no program of this user can listen on {host}, port {port}: {error.strerror}"
             ) from error
     return True
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _record(home: Path) -> Path:
-    return home / "cluster.json"
-
-
-def _known(home: Path) -> dict[str, Any] | None:
-    """What the record says; None when there is none that can be read."""
-    try:
-        return dict(json.loads(_record(home).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -20,6 +20,8 @@ from deployments.steps import Action, Applications, Config, Step, applications_o
 #: A large model from a cold disk takes minutes.
 DEFAULT_TIMEOUT_S = 600.0
 POLL_PERIOD_S = 0.5
+#: Serve replaces a fifth of a deployment at a time, and at least one: of nine one after the other.
+STOP_ROUNDS = 9
 MAX_CAUSE_CHARS = 600
 #: The line of a traceback that names the exception.
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: ")
@@ -176,12 +178,12 @@ def configs_of(applications: dict[str, Application]) -> Applications:
 
 
 def _stop_s(config: Config, name: str) -> float:
-    """How long an application may take to stop, by its own config: Serve may take one Serve replica
-    of a deployment after the other.
+    """How long an application may take to stop, by its own config: Serve takes a part of a
+    deployment after the other.
     """
     application = applications_of(config).get(name, {})
     stops = (
-        each.get("graceful_shutdown_timeout_s", 0) * each.get("num_replicas", 1)
+        each.get("graceful_shutdown_timeout_s", 0) * each.get("num_replicas", STOP_ROUNDS)
         for each in application.get("deployments", ())
     )
     return max((float(stop) for stop in stops), default=0.0)

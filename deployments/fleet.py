@@ -14,13 +14,25 @@ from deployments.model import Model, Name, Served
 from deployments.rules import problems
 from serving.replica.spec import Device
 
-#: Beyond loopback only when the operator says so: there is no TLS in front.
+#: Beyond loopback only when the operator says so, who has to think of TLS then.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
-#: Two on a node: one can be replaced while the other serves.
-DEFAULT_GATEWAYS = 2
 #: Answers of minutes are normal, and clients wait 600 s by default: a drain waits as long.
 DEFAULT_GRACE_S = 600
+
+
+class Tls(Strict):
+    """PEM files, on every node under the same path; the certificate's may hold its chain."""
+
+    certificate: str = Field(min_length=1, max_length=1024)
+    key: str = Field(min_length=1, max_length=1024)
+
+    @field_validator("certificate", "key")
+    @classmethod
+    def _same_everywhere(cls, path: str) -> str:
+        if not path.startswith("/") or not path.isprintable():
+            raise ValueError("is not an absolute path: every node has the file under the same one")
+        return path
 
 
 class Gateway(Strict):
@@ -28,7 +40,8 @@ class Gateway(Strict):
 
     host: str = Field(default=DEFAULT_HOST, pattern=r"^[0-9A-Za-z.:_-]+$", max_length=253)
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
-    replicas: int = Field(default=DEFAULT_GATEWAYS, ge=1, le=128)
+    #: Without it, plain HTTP.
+    tls: Tls | None = None
 
 
 class Fleet(Strict):

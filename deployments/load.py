@@ -14,7 +14,7 @@ from cluster.problem import Path, Problem, nearest
 from deployments import rules
 from deployments.catalogue import completed, ids
 from deployments.errors import FleetInvalid
-from deployments.fleet import Fleet, Gateway
+from deployments.fleet import Fleet, Gateway, Tls
 from deployments.model import Model, Replicas, Served, Shared, Unavailable
 from deployments.schema import Location, schema_problems
 from deployments.yaml_text import Document, read, read_file
@@ -24,6 +24,7 @@ from serving.replica.spec import Device
 SCHEMAS: Mapping[str, type[BaseModel]] = {
     "": Fleet,
     "gateway": Gateway,
+    "tls": Tls,
     "replicas": Replicas,
     "source": Served,
     "replicas_of": Shared,
@@ -108,6 +109,8 @@ def _own_words(details: ErrorDetails) -> str | None:
         case "union_tag_not_found":
             kinds = "it has `source`, `replicas_of` or `unavailable`"
             return f"is not a model: {kinds}{_in_catalogue(str(loc[1]))}"
+        case "extra_forbidden" if loc == ("gateway", "replicas"):
+            return "is unknown: every live node has two gateways, and nobody counts them"
         case "extra_forbidden" if loc[-2:-1] and loc[-2] in ("replicas_of", "unavailable"):
             if loc[-1] in Served.model_fields:
                 return f"does not go together with `{loc[-2]}`"

@@ -25,6 +25,7 @@ from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
 from deployments.render import ingress_application, replica_application, replica_name
 from deployments.running import Running, differences
+from deployments.weights import storage_roots
 from serving.snapshot import INGRESS_APPLICATION
 
 
@@ -103,7 +104,7 @@ def plan(
     needs = needs_of(fleet, inventory, facts)
     names = {node.address: node.name for node in inventory.nodes}
     replicas = {name: each for name, each in running.items() if name != INGRESS_APPLICATION}
-    planner = _Planner(fleet, needs, names, replicas)
+    planner = _Planner(fleet, needs, inventory, replicas)
     placement = place(_rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
     clients = _clients(fleet, running.get(INGRESS_APPLICATION))
@@ -145,12 +146,13 @@ class _Planner:
         self,
         fleet: Fleet,
         needs: Mapping[str, Need],
-        names: Mapping[str, str],
+        inventory: Inventory,
         running: Mapping[str, Running],
     ) -> None:
         self._fleet = fleet
         self._needs = needs
-        self._names = names
+        self._names = {node.address: node.name for node in inventory.nodes}
+        self._roots = storage_roots(inventory)
         self._running = running
         #: Every replica that should run -> its model and number.
         self._numbers = {
@@ -228,7 +230,8 @@ class _Planner:
         return "its place is needed for a replica that fits nowhere else"
 
     def _changes(self, replica: str, running: Running) -> list[str]:
-        wanted = replica_application(self._fleet, *self._numbers[replica])
+        name, number = self._numbers[replica]
+        wanted = replica_application(self._fleet, name, number, roots=self._roots)
         return differences(running.config, wanted)
 
     def _current(self, replica: str, need: Need) -> tuple[str, ...]:

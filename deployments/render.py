@@ -17,8 +17,10 @@ from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 from deployments.fleet import Fleet
+from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
+from deployments.weights import is_staged
 from serving.replica.spec import ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -31,8 +33,8 @@ REPLICA_DEPLOYMENT = "Replica"
 
 #: A request ends within this, whatever happens; it is what OpenAI's clients wait for.
 DEADLINE_S = 600
-#: Two share a node's port, so that one serves while the other is replaced.
-GATEWAYS_PER_NODE = 2
+#: Serve asks it for the number of gateways.
+GATEWAY_POLICY = "deployments.gateway_policy:two_on_every_node"
 #: Reports of all replicas and gateways, a few a second from each, and the calls of operators.
 CONTROLLER_CALLS = 512
 #: What a stop takes besides the drain: the notice to gateways, the engine's end, Serve's own loop.
@@ -45,11 +47,15 @@ HEALTH_TIMEOUT_S = 10
 HEAD_RESOURCE = "node:__internal_head__"
 
 
-def render(fleet: Fleet, addresses: Addresses | None = None) -> dict[str, Any]:
-    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan."""
+def render(
+    fleet: Fleet, addresses: Addresses | None = None, roots: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan, `roots`
+    those that its nodes keep weights under.
+    """
     planned = addresses or {}
     replicas = [
-        replica_application(fleet, name, number, planned.get(replica_name(name, number), ()))
+        replica_application(fleet, name, number, planned.get(replica_name(name, number), ()), roots)
         for name, model in fleet.served().items()
         for number in range(model.replicas.min)
     ]
@@ -67,7 +73,7 @@ def ingress_application(fleet: Fleet) -> dict[str, Any]:
     """The gateways and the Controller."""
     gateway = {
         "name": GATEWAY_DEPLOYMENT,
-        "num_replicas": fleet.gateway.replicas,
+        "autoscaling_config": _two_on_every_node(),
         "max_replicas_per_node": GATEWAYS_PER_NODE,
         "user_config": _user_config(fleet),
         "graceful_shutdown_timeout_s": fleet.grace_s + STOP_MARGIN_S,
@@ -87,8 +93,19 @@ def ingress_application(fleet: Fleet) -> dict[str, Any]:
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": {"host": fleet.gateway.host, "port": fleet.gateway.port},
+        "args": fleet.gateway.model_dump(exclude_none=True),
         "deployments": [gateway, controller],
+    }
+
+
+def _two_on_every_node() -> dict[str, Any]:
+    """The number is not part of a fleet: it follows the nodes, and a deploy leaves it alone."""
+    return {
+        "min_replicas": GATEWAYS_PER_NODE,
+        "max_replicas": MAX_GATEWAYS,
+        "upscale_delay_s": 0,
+        "downscale_delay_s": 0,
+        "policy": {"policy_function": GATEWAY_POLICY},
     }
 
 
@@ -124,7 +141,9 @@ def replica_name(model: str, number: int) -> str:
     return f"{model}.{number}"
 
 
-def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> ReplicaSpec:
+def replica_spec(
+    fleet: Fleet, name: str, model: Served, number: int, roots: tuple[str, ...] = ()
+) -> ReplicaSpec:
     """What replica `number` of a model is made of."""
     return ReplicaSpec(
         application=replica_name(name, number),
@@ -137,15 +156,20 @@ def replica_spec(fleet: Fleet, name: str, model: Served, number: int) -> Replica
         device=fleet.device,
         engine=tuple(model.engine.items()),
         grace_s=fleet.grace_s,
+        roots=roots if is_staged(model) else (),
     )
 
 
 def replica_application(
-    fleet: Fleet, name: str, number: int, addresses: tuple[str, ...] = ()
+    fleet: Fleet,
+    name: str,
+    number: int,
+    addresses: tuple[str, ...] = (),
+    roots: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """One replica, on the nodes of these addresses; where there are none, Ray chooses."""
     model = fleet.served()[name]
-    spec = replica_spec(fleet, name, model, number)
+    spec = replica_spec(fleet, name, model, number, roots)
     return {
         "name": spec.application,
         "route_prefix": None,

@@ -8,16 +8,35 @@ import click
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
 from ops.commands.deploy import deploy
+from ops.commands.doctor import doctor
+from ops.commands.front_door import render_front_door
 from ops.commands.inventory import inventory
 from ops.commands.keys import keys
+from ops.commands.models import models
 from ops.commands.plan import plan
+from ops.commands.ray import ray
 from ops.commands.render import render
+from ops.commands.render_cluster import render_cluster
 from ops.commands.status import status
 from ops.commands.up import down, up
 from ops.errors import OpsError
 from ops.local_cluster import adopt_local_cluster
 
-COMMANDS: tuple[click.Command, ...] = (up, down, plan, render, deploy, status, keys, inventory)
+COMMANDS: tuple[click.Command, ...] = (
+    up,
+    down,
+    plan,
+    render,
+    deploy,
+    status,
+    keys,
+    inventory,
+    models,
+    render_cluster,
+    render_front_door,
+    ray,
+    doctor,
+)
 
 
 class _Root(click.Group):

@@ -4,10 +4,12 @@ time is up.
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from ops.errors import NoCompletion
+from serving.gateway.certificate import trusting
 
 QUESTION = "How do I create an API key?"
 POLL_S = 0.3
@@ -17,35 +19,50 @@ PROOF_DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where a gateway listens."""
+
+    base_url: str
+    #: The gateway's own, which is all that is trusted; None where it speaks plain HTTP.
+    certificate: Path | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        """Raises CertificateUnusable."""
+        tls = True if self.certificate is None else trusting(self.certificate)
+        timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
+        return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls))
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where and how to reach a fleet, and what it answered when it was asked."""
 
-    base_url: str
+    address: Address
     key: str
     model: str
     said: str
 
 
-async def prove(base_url: str, key: str, model: str) -> Endpoint:
+async def prove(address: Address, key: str, model: str) -> Endpoint:
     """Asks `model` a question through the gateway. Raises NoCompletion."""
     deadline_s = asyncio.get_running_loop().time() + PROOF_DEADLINE_S
-    timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with address.session() as session:
         while True:
             try:
-                return Endpoint(base_url, key, model, await _ask(session, base_url, key, model))
+                said = await _ask(session, address.base_url, key, model)
+                return Endpoint(address, key, model, said)
             except NoCompletion:
                 if asyncio.get_running_loop().time() > deadline_s:
                     raise
             await asyncio.sleep(POLL_S)
 
 
-async def is_key_known(base_url: str, key: str) -> bool:
+async def is_key_known(address: Address, key: str) -> bool:
     """Whether the gateway takes the key; waits for a gateway to answer. Raises NoCompletion."""
     headers = {"Authorization": f"Bearer {key}"}
-    timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
+    base_url = address.base_url
     deadline_s = asyncio.get_running_loop().time() + PROOF_DEADLINE_S
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with address.session() as session:
         while True:
             try:
                 async with session.get(f"{base_url}/models", headers=headers) as reply:

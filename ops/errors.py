@@ -5,6 +5,10 @@ OpsError
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
 ├── AnotherCommand      one that changes what runs is at work on this machine
 ├── NoCompletion        the fleet is up, and the gateway gives no completion
+├── OtherToken          the cluster was made with another token than this machine has
+├── NodeInUse           a node that is to go still holds a replica
+├── HubFailed           Hugging Face's hub does not give what was asked for
+├── WeightsFailed       a checkpoint cannot be brought to a disk, or is not known
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -41,6 +45,34 @@ class NoCompletion(OpsError):
 
     def __init__(self, base_url: str, cause: str) -> None:
         super().__init__(f"no completion from {base_url}: {cause}")
+
+
+class OtherToken(OpsError):
+    """The cluster was made with another token than this machine has."""
+
+    def __init__(self, head: str, path: Path) -> None:
+        super().__init__(
+            f"{head} has another token than {path} here: it belongs to a cluster that was brought "
+            f"up from elsewhere; go on there, or move {path} away to take the head's"
+        )
+
+
+class NodeInUse(OpsError):
+    """A node that is to go still holds a replica."""
+
+    def __init__(self, node: str, replica: str) -> None:
+        super().__init__(
+            f"{node} is not in the inventory any more and still holds {replica}: move it first "
+            "with `flotilla deploy FLEET --inventory FILE`; nothing was changed"
+        )
+
+
+class HubFailed(OpsError):
+    """Hugging Face's hub does not give what was asked for."""
+
+
+class WeightsFailed(OpsError):
+    """A checkpoint cannot be brought to a disk, or is not known."""
 
 
 class FileNotWritten(OpsError):

@@ -15,16 +15,18 @@ from cluster.errors import RayFailed
 from cluster.inventory import Inventory
 from cluster.local import LOOPBACK, LocalRay, RayPorts, require_free_ports
 from cluster.machine import require_machine, slots_of_this_machine
+from cluster.problem import Problem
 from cluster.this_machine import inventory_of_this_machine
-from deployments.errors import ServeError
-from deployments.fleet import Fleet
+from deployments.errors import FleetBlocked, ServeError
+from deployments.fleet import Fleet, Gateway
 from deployments.model import Shared
 from deployments.serve_control import ServeControl
 from ops.commands.fleet_file import load_fleet
 from ops.commands.progress import StepLines
 from ops.controller_client import call_controller
-from ops.endpoint import Endpoint, is_key_known, prove
+from ops.endpoint import Address, Endpoint, is_key_known, prove
 from ops.planning import make_run, planned
+from serving.gateway.certificate import CertificateUnusable, TlsFiles, load
 from serving.keystore import home, secret_file, write_private
 from serving.replica.spec import Device
 
@@ -36,15 +38,16 @@ async def bring_up(path: Path, first_ray_port: int | None) -> Endpoint:
     console = Console(stderr=True, highlight=False)
     with console.status("reading the fleet"):
         fleet = await asyncio.to_thread(load_fleet, path, _installed_device())
+    _require_certificate(fleet)
     with console.status("starting Ray"):
         await asyncio.to_thread(_start_ray, fleet, first_ray_port)
     with StepLines() as lines:
         async with ServeControl() as control:
             await make_run(control, fleet, _inventory(fleet), lines.report)
-    base_url = f"http://{_reachable(fleet.gateway.host)}:{fleet.gateway.port}/v1"
+    address = _address(fleet.gateway)
     with console.status("waiting for a completion"):
-        key = await _client_key(base_url)
-        return await prove(base_url, key, _provable(fleet))
+        key = await _client_key(address)
+        return await prove(address, key, _provable(fleet))
 
 
 async def take_down() -> bool:
@@ -56,14 +59,15 @@ async def take_down() -> bool:
     os.environ.update(ray.environment())
     if await asyncio.to_thread(ray.answers):
         with console.status("stopping the replicas"):
-            await _stop_replicas(console)
+            await shut_serve_down()
     with console.status("stopping Ray"):
         await asyncio.to_thread(ray.stop)
     return True
 
 
-async def _stop_replicas(console: Console) -> None:
-    """Lets them finish; a Serve that does not answer is stopped with Ray, wardens clean up."""
+async def shut_serve_down() -> None:
+    """Lets replicas finish; a Serve that does not answer is stopped with Ray, wardens clean up."""
+    console = Console(stderr=True, highlight=False)
     try:
         async with ServeControl() as control:
             await control.shut_down()
@@ -92,6 +96,25 @@ def _start_ray(fleet: Fleet, first_port: int | None) -> None:
 def _inventory(fleet: Fleet) -> Inventory:
     ray = LocalRay.started_in(home())
     return inventory_of_this_machine(fleet.device, ray.slots if ray else None)
+
+
+def _require_certificate(fleet: Fleet) -> None:
+    """Refuses before anything starts what the gateways would refuse. Raises FleetBlocked."""
+    tls = fleet.gateway.tls
+    if tls is None:
+        return
+    try:
+        load(TlsFiles(Path(tls.certificate), Path(tls.key)))
+    except CertificateUnusable as error:
+        raise FleetBlocked([Problem(("gateway", "tls"), str(error))]) from error
+
+
+def _address(gateway: Gateway) -> Address:
+    scheme, certificate = "http", None
+    if gateway.tls is not None:
+        scheme, certificate = "https", Path(gateway.tls.certificate)
+    base_url = f"{scheme}://{_reachable(gateway.host)}:{gateway.port}/v1"
+    return Address(base_url, certificate)
 
 
 def _reachable(host: str) -> str:
@@ -130,11 +153,11 @@ def _memory_bytes(fleet: Fleet) -> int:
     return (2 + 2 * replicas + sum(_slots(fleet).values())) << 30
 
 
-async def _client_key(base_url: str) -> str:
+async def _client_key(address: Address) -> str:
     path = home() / "client_key"
     if path.exists():
         key = path.read_text().strip()
-        if await is_key_known(base_url, key):
+        if await is_key_known(address, key):
             return key
     key = str(await asyncio.to_thread(call_controller, "create_key", KEY_NAME))
     write_private(path, key)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.inventory import Inventory
-from cluster.local import LocalRay
 from cluster.this_machine import inventory_of_this_machine
 from deployments.apply import Patience, Progress, apply, configs_of
 from deployments.errors import ServeUnreachable
@@ -20,7 +19,8 @@ from deployments.running import Running, running_of
 from deployments.serve_control import ServeControl
 from deployments.steps import Step
 from deployments.suggest import Situation
-from serving.keystore import home
+from deployments.weights import storage_roots
+from ops.local_cluster import local_inventory
 
 
 def named_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
@@ -33,11 +33,7 @@ def named_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
 
 def deployed_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
     """The inventory to deploy on; None where Ray chooses, on a cluster that nobody described."""
-    named = named_inventory(fleet, path)
-    ray = LocalRay.started_in(home())
-    if named is not None or ray is None:
-        return named
-    return inventory_of_this_machine(fleet.device, ray.slots)
+    return named_inventory(fleet, path) or local_inventory(fleet.device)
 
 
 def situation(fleet: Fleet, path: Path | None) -> tuple[Situation, list[str]]:
@@ -86,7 +82,7 @@ async def make_run(
     running = await running_now(control)
     made = await asyncio.to_thread(planned, fleet, inventory, running)
     made.require_whole()
-    desired = render(fleet, made.addresses())
+    desired = render(fleet, made.addresses(), storage_roots(inventory))
     rooms = capacity(inventory)
     return await apply(control, desired, report, capacity=rooms, patience=patience)
 

@@ -44,6 +44,7 @@ EVENT_MARGIN = 64  # events beyond the tokens asked for, then the engine ignores
 SPOOL_RECORDS = 10_000  # usage records in memory when the disk does not take them
 KEY_CACHE = 4_096  # verified Authorization headers
 PIPELINED_BYTES = 64 * 1024  # unread requests behind the one being answered
+HANDSHAKES = 8_192  # TLS, under way; 10,000 clients may come at once to a pair of gateways
 CONNECTIONS_PER_REPLICA = 2_048
 WRITE_BUFFER_BYTES = 256 * 1024  # of one slow reader, in the kernel and again in the process
 
@@ -52,6 +53,8 @@ WRITE_BUFFER_BYTES = 256 * 1024  # of one slow reader, in the kernel and again i
 class Deadlines:
     """Seconds; a value so that tests can turn them down."""
 
+    #: From a connection to the end of its TLS handshake.
+    handshake_s: float = 10.0
     #: From the first byte of a request to the end of its headers (slowloris).
     headers_s: float = 10.0
     #: From the headers to the last byte of the body.
@@ -74,6 +77,8 @@ class Deadlines:
     count_s: float = 2.0
     #: After an answer that closes: how long the client may go on sending.
     linger_s: float = 2.0
+    #: How long a gateway that leaves still takes connections; a front door looks once a second.
+    notice_s: float = 3.0
     #: How long a refused connect keeps a replica out of the choice.
     suspect_s: float = 1.0
     #: How long keys are taken without news from the Controller, which may have revoked them.

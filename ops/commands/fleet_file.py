@@ -20,10 +20,10 @@ def fleet_options(command: Command) -> Command:
         "--device", type=click.Choice(["cpu", "gpu"]), help="Instead of the fleet file's."
     )
     path = click.argument("path", metavar="FLEET", type=click.Path(path_type=Path))
-    return path(device(_inventory(command)))
+    return path(device(inventory_option(command)))
 
 
-_inventory = click.option(
+inventory_option = click.option(
     "--inventory",
     "inventory_path",
     metavar="FILE",

@@ -20,6 +20,7 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
     import yaml
 
     from deployments.render import render as render_fleet
+    from deployments.weights import storage_roots
     from ops.planning import deployed_inventory, planned
 
     class Plain(yaml.SafeDumper):
@@ -30,11 +31,12 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
-    addresses = {}
+    addresses: dict[str, tuple[str, ...]] = {}
+    roots: tuple[str, ...] = ()
     if inventory is not None:
         made = planned(fleet, inventory, {})
         with lines_of(path):
             made.require_whole()
-        addresses = made.addresses()
-    config = render_fleet(fleet, addresses)
+        addresses, roots = made.addresses(), storage_roots(inventory)
+    config = render_fleet(fleet, addresses, roots)
     click.echo(yaml.dump(config, Dumper=Plain, sort_keys=False), nl=False)

@@ -1,5 +1,5 @@
 """`flotilla up` and `flotilla down`: this machine as a cluster of one node, from nothing to a
-proven completion.
+proven completion; or the machines of an inventory as a cluster that fleets can be deployed on.
 """
 
 import asyncio
@@ -14,30 +14,72 @@ if TYPE_CHECKING:
     from ops.endpoint import Endpoint
 
 DEMO_FLEET = Path(__file__).parents[2] / "deployments" / "demo.yaml"
-RAY_PORT_HELP = "First of three ports for Ray, where 6379, 8265 and 52365 are taken."
+RAY_PORT_HELP = "With a fleet: first of three ports for Ray, where 6379, 8265 and 52365 are taken."
+FIREWALL_HELP = (
+    "With an inventory: let only its machines reach ports other than ssh's and the gateway's."
+)
+GATEWAY_PORT_HELP = "With an inventory: where clients will connect."
+DEFAULT_GATEWAY_PORT = 8000
 
 
 @click.command()
-@click.argument("path", metavar="[FLEET]", type=click.Path(path_type=Path), default=DEMO_FLEET)
+@click.argument(
+    "path", metavar="[FLEET|INVENTORY]", type=click.Path(path_type=Path), default=DEMO_FLEET
+)
 @click.option("--ray-port", type=click.IntRange(1024, 65533), help=RAY_PORT_HELP)
-def up(path: Path, ray_port: int | None) -> None:
-    """Start Ray on this machine, deploy FLEET (the demo fleet without one), prove it, print how to
-    use it.
+@click.option("--firewall", is_flag=True, help=FIREWALL_HELP)
+@click.option(
+    "--gateway-port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_GATEWAY_PORT,
+    show_default=True,
+    help=GATEWAY_PORT_HELP,
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="With an inventory: print the result as JSON."
+)
+def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_json: bool) -> None:
+    """Bring up a cluster.
+
+    FLEET (the demo fleet without one): start Ray on this machine, deploy the fleet, prove it, print
+    how to use it. INVENTORY: make its machines one Ray cluster, over ssh; a second run repairs what
+    is not part of it and leaves the rest alone.
     """
+    from ops.commands.cluster import up_cluster
+    from ops.file_kind import is_inventory
     from ops.local_fleet import bring_up
     from ops.lock import alone
 
+    if is_inventory(path):
+        if ray_port is not None:
+            raise click.UsageError("--ray-port is for this machine alone: leave it out")
+        up_cluster(path, gateway_port, fenced=firewall, as_json=as_json)
+        return
+    if firewall or as_json:
+        raise click.UsageError("--firewall and --json are for an inventory")
     with alone(), lines_of(path):
         endpoint = asyncio.run(bring_up(path, ray_port))
     click.echo(_how_to_use(endpoint))
 
 
 @click.command()
-def down() -> None:
-    """Stop everything that `flotilla up` started on this machine; nothing of it stays behind."""
+@click.argument("path", metavar="[INVENTORY]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--json", "as_json", is_flag=True, help="With an inventory: print the result as JSON."
+)
+def down(path: Path | None, as_json: bool) -> None:
+    """Stop everything that `flotilla up` started, on this machine or on those of INVENTORY; nothing
+    of it stays behind.
+    """
+    from ops.commands.cluster import down_cluster
     from ops.local_fleet import take_down
     from ops.lock import alone
 
+    if path is not None:
+        down_cluster(path, as_json=as_json)
+        return
+    if as_json:
+        raise click.UsageError("--json is for an inventory")
     with alone():
         stopped = asyncio.run(take_down())
     click.echo("stopped" if stopped else "nothing was running", err=True)
@@ -45,14 +87,16 @@ def down() -> None:
 
 def _how_to_use(endpoint: "Endpoint") -> str:
     body = '{"model": "%s", "messages": [{"role": "user", "content": "%s"}]}'
+    address = endpoint.address
+    trust = "" if address.certificate is None else f"--cacert {address.certificate} "
     return "\n".join(
         [
-            f"base URL  {endpoint.base_url}",
+            f"base URL  {address.base_url}",
             f"key       {endpoint.key}",
             f"model     {endpoint.model}",
             f"it said   {endpoint.said}",
             "",
-            f"curl {endpoint.base_url}/chat/completions \\",
+            f"curl {trust}{address.base_url}/chat/completions \\",
             f"  -H 'Authorization: Bearer {endpoint.key}' -H 'Content-Type: application/json' \\",
             f"  -d '{body % (endpoint.model, 'What is a replica?')}'",
         ]

@@ -4,21 +4,26 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-python=${PYTHON:-python3}
 uv_version=0.13.9
 torch_index=https://download.pytorch.org/whl/cpu
 
 fail() { echo "flotilla: $1" >&2; exit 1; }
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
 
-command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 to 3.14, or set PYTHON"
-"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
-  || fail "$("$python" --version) is too old or too new: install Python 3.11 to 3.14, or set PYTHON"
+# The system's own python3 may be older than what stands beside it, as on Ubuntu 22.04.
+for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+  if fits "$python"; then break; fi
+done
+fits "$python" || fail "no Python 3.11 to 3.14 here: install one (on Debian and Ubuntu, apt-get install python3.11 python3.11-venv), or set PYTHON"
 "$python" -c 'import venv, ensurepip' 2>/dev/null \
-  || fail "this Python cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"
+  || fail "$python cannot make virtual environments: on Debian and Ubuntu, apt-get install ${python##*/}-venv"
 [ "$(uname -s)" = Linux ] || fail "vLLM runs on Linux only"
 
 variant=cpu
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then variant=gpu; fi
+# One at a time, also where nodes share a home.
+exec 9<pyproject.toml
+flock 9
 lock=ops/locks/$variant.txt
 stamp=.venv/.installed
 wanted=$(cat "$lock" pyproject.toml | sha256sum)

@@ -8,4 +8,5 @@ lock() {
 }
 # torchvision, torchaudio and torchcodec come as CUDA builds from PyPI and break transformers beside a CPU torch.
 lock --extra cpu --overrides ops/locks/cpu-overrides.txt --output-file ops/locks/cpu.txt
-lock --extra gpu --output-file ops/locks/gpu.txt
+# Wheels kept on disk are CPU builds, and resolvers put `+cpu` above the plain version.
+UV_FIND_LINKS='' lock --extra gpu --output-file ops/locks/gpu.txt

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import ray
 
+from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
 from serving.keystore import home
@@ -45,8 +46,10 @@ class Controller(Protocol):
 
 class Gateway:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, controller: Controller, host: str, port: int
+        self, controller: Controller, host: str, port: int, tls: TlsFiles | None = None
     ) -> None:
+        # First, so that an unusable pair fails the start at once.
+        certificate = None if tls is None else Certificate(tls)
         self._controller = controller
         #: Set with the first snapshot.
         self._informed = asyncio.Event()
@@ -55,7 +58,7 @@ class Gateway:
         self._node = ray.util.get_node_ip_address()
         self._host, self._port = host, port
         self._core = GatewayCore(Spool(home() / "spool", self._id))
-        self._server = Server(self._core)
+        self._server = Server(self._core, certificate)
         self._poller = asyncio.get_running_loop().create_task(self._poll())
         try:
             async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):

@@ -1,16 +1,20 @@
 """The listening side: accepts, looks at deadlines a few times a second, drains.
 
-Life: `start`, then `drain`: no new work, what runs may finish within a grace, then it is told and
-closed.
+Life: `start`, then `drain`: it says that it is not ready and goes on for a notice, so that a front
+door can look elsewhere; then no new connections, what runs may finish within a grace, then it is
+told and closed.
 """
 
 import asyncio
 import socket
+from collections.abc import Iterator
 
 from serving.bounds import WRITE_BUFFER_BYTES
+from serving.gateway.certificate import Certificate
 from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
 from serving.gateway.handover import steer, unsteer
+from serving.gateway.tls import Handshakes, TlsConnection
 
 #: Connections the kernel keeps for us while the loop is busy; 10,000 clients may come at once.
 BACKLOG = 4_096
@@ -24,11 +28,17 @@ _KEEPALIVE_IDLE_S = 30
 
 
 class Server:
-    def __init__(self, core: GatewayCore) -> None:
+    def __init__(self, core: GatewayCore, certificate: Certificate | None = None) -> None:
+        """With a certificate every connection is TLS, without one none is."""
         self._core = core
         self._connections: set[ClientConnection] = set()
+        self._certificate = certificate
+        self._handshakes: Handshakes | None = None
+        if certificate is not None:
+            self._handshakes = Handshakes(certificate, core.deadlines, core.loop)
         self._listening: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        #: Ended with the server.
+        self._tasks: list[asyncio.Task[None]] = []
         self._drained: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
 
@@ -40,17 +50,27 @@ class Server:
         loop = self._core.loop
         self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
-        self._sweeper = loop.create_task(self._sweep())
+        self._tasks.append(loop.create_task(self._sweep()))
+        if self._certificate is not None:
+            self._tasks.append(loop.create_task(self._certificate.watch()))
 
-    def _accepted(self) -> ClientConnection:
-        return ClientConnection(self._core, self._connections, self._core.loop)
+    def _accepted(self) -> asyncio.Protocol:
+        connection = ClientConnection(self._core, self._connections, self._core.loop)
+        if self._handshakes is None:
+            return connection
+        return TlsConnection(connection, self._handshakes)
+
+    def _clients(self) -> Iterator[ClientConnection | TlsConnection]:
+        """All that are connected, those included that are still shaking hands."""
+        yield from tuple(self._connections)
+        yield from self._handshakes or ()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._core.deadlines.tick_s)
             now_s = self._core.loop.time()
-            for connection in tuple(self._connections):
-                connection.sweep(now_s)
+            for client in self._clients():
+                client.sweep(now_s)
             self._core.sweep()
 
     async def drain(self, grace_s: float) -> None:
@@ -61,30 +81,38 @@ class Server:
 
     async def _drain(self, grace_s: float) -> None:
         self._core.is_draining = True
-        for connection in tuple(self._connections):
-            connection.drain()
         if self._listening is not None and self._socket is not None:
             await self._hand_over(self._socket)
             self._listening.close()
+        for client in self._clients():
+            client.drain()
         await self._wait_empty(grace_s)
         for connection in tuple(self._connections):
             connection.shut_down()
         await self._wait_empty(self._core.deadlines.linger_s)
-        for connection in tuple(self._connections):
-            connection.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for client in self._clients():
+            client.abort()
+        for task in self._tasks:
+            task.cancel()
         await self._core.close()
 
     async def _hand_over(self, sock: socket.socket) -> None:
-        """Leaves new connections to the other gateway of the port, if there is one."""
+        """Leaves new connections to the other gateway of the port, if there is one; the other may
+        be leaving too, so the notice is given in any case.
+        """
+        notice_s = self._core.deadlines.notice_s
+        if await self._steer_away(sock):
+            notice_s = max(HANDOVER_S, notice_s)
+        await asyncio.sleep(notice_s)
+
+    async def _steer_away(self, sock: socket.socket) -> bool:
         for index in (0, 1):
             if not steer(sock, index):
-                return
+                return False
             if not await self._accepts_itself(sock):
-                await asyncio.sleep(HANDOVER_S)
-                return
+                return True
         unsteer(sock)
+        return False
 
     async def _accepts_itself(self, sock: socket.socket) -> bool:
         """Connects to the port and looks whether the connection comes in here."""
@@ -95,7 +123,7 @@ class Server:
             await self._core.loop.sock_connect(probe, (_reachable(host), port))
             name = probe.getsockname()
             for _ in range(PROBE_LOOKS):
-                if any(connection.peer == name for connection in self._connections):
+                if any(client.peer == name for client in self._clients()):
                     return True
                 await asyncio.sleep(PROBE_LOOK_S)
         return False
@@ -103,7 +131,7 @@ class Server:
     async def _wait_empty(self, seconds: float) -> None:
         loop = self._core.loop
         end_s = loop.time() + seconds
-        while self._connections and loop.time() < end_s:  # noqa: ASYNC110 - many sets, one wait
+        while any(self._clients()) and loop.time() < end_s:  # noqa: ASYNC110 - many sets, one wait
             await asyncio.sleep(min(0.02, seconds))
 
 

@@ -17,6 +17,7 @@ import uvloop
 
 from serving import keys
 from serving.bounds import Deadlines
+from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
 from serving.snapshot import KeyRecord, Phase, ReplicaReport, Snapshot
@@ -36,10 +37,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="the public name and the replica's own")
     parser.add_argument("--key-file", type=Path, required=True, help="holds the one key")
     parser.add_argument("--token-file", type=Path, help="the replica's bearer token")
+    parser.add_argument("--tls-certificate", type=Path, help="PEM; then it speaks TLS only")
+    parser.add_argument("--tls-key", type=Path, help="of the certificate")
     parser.add_argument("--spool", type=Path, required=True, help="folder for usage records")
     parser.add_argument("--window", type=int, default=131_072, help="tokens")
     parser.add_argument("--grace", type=float, default=GRACE_S, help="seconds to finish on SIGTERM")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.tls_certificate is None) is not (arguments.tls_key is None):
+        parser.error("--tls-certificate and --tls-key go together")
+    return arguments
+
+
+def _certificate(arguments: argparse.Namespace) -> Certificate | None:
+    if arguments.tls_certificate is None:
+        return None
+    return Certificate(TlsFiles(arguments.tls_certificate, arguments.tls_key))
 
 
 def _snapshot(arguments: argparse.Namespace) -> Snapshot:
@@ -66,7 +78,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     spool = Spool(arguments.spool, "standalone")
     core = GatewayCore(
         spool,
-        Deadlines(keys_s=inf),  # there is no Controller to hear from
+        # There is no Controller to hear from, and no front door that would look elsewhere.
+        Deadlines(keys_s=inf, notice_s=0.0),
         demands_replica_header=arguments.replica_id is not None,
     )
     model = {
@@ -77,7 +90,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     }
     core.apply_user_config({"models": [model]})
     core.apply_snapshot(_snapshot(arguments))
-    server = Server(core)
+    server = Server(core, _certificate(arguments))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         core.loop.add_signal_handler(number, stop.set)

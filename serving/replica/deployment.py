@@ -30,6 +30,7 @@ from serving.replica.port import Port
 from serving.replica.registration import REPORT_PERIOD_S, Registration
 from serving.replica.spec import ReplicaSpec
 from serving.replica.warden import guard_this_process
+from serving.replica.weights import located
 from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
 
 #: 405B from a shared filesystem takes half an hour; anything longer hangs.
@@ -60,8 +61,9 @@ class Replica:
         self._registration = Registration(self._report, self._accept_tokens)
         self._warden = guard_this_process()
         set_environment(self._spec, self._node, interface_of(self._node))
+        here = await asyncio.to_thread(located, self._spec, self._node)
         self._gang = await Gang.form(self._spec)
-        engine = self._engine = await self._start_engine()
+        engine = self._engine = await self._start_engine(here)
         self._guard = Guard(engine.app, self._id)
         self._watch = asyncio.create_task(self._watch_for_death(engine))
         await engine.prove()
@@ -97,10 +99,10 @@ class Replica:
         await engine.stop()
         self._gang.release()
 
-    async def _start_engine(self) -> Engine:
+    async def _start_engine(self, here: ReplicaSpec) -> Engine:
         """Starts the leader's engine; a stage lost meanwhile fails the start at once."""
         rendezvous = self._gang.run()
-        starting = asyncio.create_task(Engine.start(stage_argv(self._spec, rendezvous)))
+        starting = asyncio.create_task(Engine.start(stage_argv(here, rendezvous)))
         lost = asyncio.create_task(self._gang.lost())
         first = asyncio.FIRST_COMPLETED
         await asyncio.wait({starting, lost}, timeout=START_DEADLINE_S, return_when=first)

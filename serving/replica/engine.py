@@ -55,6 +55,9 @@ def set_environment(spec: ReplicaSpec, node_address: str, interface: str) -> Non
         NCCL_SOCKET_IFNAME=interface,
         VLLM_WORKER_MULTIPROC_METHOD="spawn",
         VLLM_NO_USAGE_STATS="1",
+        # Python's way to configure logging cuts the handlers that are there off from their files;
+        # a Serve replica without its log file is stopped when Serve's controller comes back.
+        VLLM_CONFIGURE_LOGGING="0",
         HF_HUB_OFFLINE="1",
     )
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")

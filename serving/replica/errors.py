@@ -3,6 +3,7 @@
 ReplicaError
 ├── GangFailed       a stage never joined, or was lost
 ├── EngineFailed     vLLM did not start, or made no token
+├── WeightsMissing   a stage's node does not have the model
 └── RegistryUnreachable   no Controller answered within the start deadline
 """
 
@@ -17,6 +18,10 @@ class GangFailed(ReplicaError):
 
 class EngineFailed(ReplicaError):
     """vLLM did not start, or made no token when asked for one."""
+
+
+class WeightsMissing(ReplicaError):
+    """A stage's node does not have the model; the message names where it was looked for."""
 
 
 class RegistryUnreachable(ReplicaError):

@@ -6,6 +6,7 @@ from serving.replica.engine import Rendezvous, run_stage, set_environment, stage
 from serving.replica.network import interface_of, node_address
 from serving.replica.spec import ReplicaSpec
 from serving.replica.warden import guard_this_process
+from serving.replica.weights import located
 
 
 class Follower:
@@ -25,7 +26,7 @@ class Follower:
 
     def run(self, rendezvous: Rendezvous) -> None:
         """Serves the stage; returning means that a worker of it has died."""
-        run_stage(stage_argv(self._spec, rendezvous))
+        run_stage(stage_argv(located(self._spec, self._address), rendezvous))
 
 
 FollowerActor = ray.remote(Follower)

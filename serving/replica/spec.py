@@ -26,7 +26,7 @@ class ReplicaSpec:
     replica_set: str
     #: The name the engine puts into `model` of its replies.
     served_name: str
-    #: An absolute path on every node, or a Hugging Face id.
+    #: An absolute path on every node, or a Hugging Face id, which is looked for under `roots`.
     source: str
     window_tokens: int
     #: Accelerators of one stage, all on one node.
@@ -38,6 +38,9 @@ class ReplicaSpec:
     engine: tuple[tuple[str, EngineValue], ...]
     #: How long a stopping replica may finish what it has.
     grace_s: int
+    #: Folders with weights as `<organisation>/<name>`, in the order in which a node looks; those
+    #: that it does not have are passed over. None where no inventory says any.
+    roots: tuple[str, ...] = ()
 
     def stage_resources(self) -> dict[str, float]:
         """What one stage holds of a node; also the bundle of its placement group."""
@@ -48,7 +51,7 @@ class ReplicaSpec:
         engine = {
             name: list(value) if isinstance(value, tuple) else value for name, value in self.engine
         }
-        return {**asdict(self), "engine": engine}
+        return {**asdict(self), "engine": engine, "roots": list(self.roots)}
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> "ReplicaSpec":
@@ -57,4 +60,4 @@ class ReplicaSpec:
             (name, tuple(value) if isinstance(value, list) else value)
             for name, value in args["engine"].items()
         )
-        return cls(**{**args, "engine": engine})
+        return cls(**{**args, "engine": engine, "roots": tuple(args.get("roots", ()))})

@@ -10,7 +10,8 @@ Rules
    Segments are noted while the group lives, since a dead process has no maps to read: now and then,
    and whenever the leader asks for it. They are known by inode; a semaphore is mapped under another
    name.
-4. The warden never outlives its work: after end of file it ends within `KILL_DEADLINE_S`.
+4. The warden never outlives its work: after end of file it ends within `KILL_DEADLINE_S`. A service
+   manager that asks every process of the node to end asks it too: it has its work first.
 """
 
 import contextlib
@@ -141,6 +142,7 @@ def named_segments(inodes: set[int]) -> list[Path]:
 def main() -> None:
     """`warden.py GROUP LINE`: detaches, watches, cleans up."""
     group, line = int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork():
         os._exit(0)  # the starter waits for this one only; the warden itself is adopted by init
     os.setsid()

@@ -76,7 +76,7 @@ def test_what_a_crash_left_of_our_session_is_stopped(
     tmp_path: Path, stranger: "subprocess.Popen[bytes]"
 ) -> None:
     ray = LocalRay(tmp_path, 1)
-    ray._note(stranger.pid)
+    ray.session.note(stranger.pid, {})
     assert ray.is_running()
     ray.stop()
     assert stranger.wait(5) != 0

@@ -111,6 +111,8 @@ def engine(case: Case) -> Case:
             return engine_facts(llm)
         except ValueError as refusal:
             return {"refusal": str(refusal)}
+        except NotImplementedError as lack:
+            return {"unsupported": str(lack)}
         finally:
             cleanup_dist_env_and_memory()
 

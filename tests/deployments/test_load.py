@@ -78,8 +78,23 @@ def test_an_unknown_key_names_its_line_and_the_nearest_key() -> None:
         ("gatway: {}\n", "fleet.yaml:1: gatway: is unknown; did you mean `gateway`?"),
         ("gateway:\n  prot: 1\n", "fleet.yaml:2: gateway.prot: is unknown; did you mean `port`?"),
         (
+            "gateway:\n  tls: {certificate: /c, key: k.pem}\n",
+            "fleet.yaml:2: gateway.tls.key: is not an absolute path: every node has the file under "
+            "the same one",
+        ),
+        ("gateway:\n  tls: {certificate: /c}\n", "fleet.yaml:2: gateway.tls.key: is needed"),
+        (
+            "gateway:\n  tls: {certificate: /c, kee: /k, key: /k}\n",
+            "fleet.yaml:2: gateway.tls.kee: is unknown; did you mean `key`?",
+        ),
+        (
             "gateway:\n  port: '1'\n",
             "fleet.yaml:2: gateway.port: should be a valid integer, not '1'",
+        ),
+        (
+            "gateway:\n  replicas: 4\n",
+            "fleet.yaml:2: gateway.replicas: is unknown: every live node has two gateways, "
+            "and nobody counts them",
         ),
         ("grace_s: true\n", "fleet.yaml:1: grace_s: should be a valid integer, not True"),
         ("device: tpu\n", "fleet.yaml:1: device: should be 'gpu' or 'cpu', not 'tpu'"),

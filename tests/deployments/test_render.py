@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deployments.gateway_policy import two_on_every_node
 from deployments.render import render
 from deployments.steps import applications_of
 from serving.gateway.config import parse as parse_user_config
@@ -17,6 +18,7 @@ from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
 with warnings.catch_warnings():
     # Ray's own use of pydantic.
     warnings.simplefilter("ignore")
+    from ray.serve.config import AutoscalingConfig
     from ray.serve.schema import ServeDeploySchema
 
 GPU = """
@@ -87,6 +89,27 @@ def test_serve_waits_longer_for_a_stop_than_the_drain_may_take() -> None:
     deployments = [each for app in config["applications"] for each in app["deployments"]]
     stops = {each["name"]: each.get("graceful_shutdown_timeout_s") for each in deployments}
     assert stops == {"Gateway": 60, "Controller": None, "Replica": 60}
+
+
+def test_gateways_are_told_their_certificate_where_there_is_one() -> None:
+    tls = {"certificate": "/etc/tls/chain.pem", "key": "/etc/tls/key.pem"}
+    text = f"gateway: {{tls: {json.dumps(tls)}}}\n{TWO_NAMES}"
+    args = json.loads(json.dumps(ingress(render(fleet_of(text)))["args"]))
+    assert args == {"host": "127.0.0.1", "port": 8000, "tls": tls}
+
+
+def test_no_number_of_gateways_is_rendered_but_who_knows_it() -> None:
+    deployment = ingress(render(fleet_of()))["deployments"][0]
+    assert "num_replicas" not in deployment
+    assert deployment["max_replicas_per_node"] == 2
+    config = AutoscalingConfig(**deployment["autoscaling_config"])
+    assert (config.min_replicas, config.upscale_delay_s, config.downscale_delay_s) == (2, 0, 0)
+    # Not the same function: Serve takes a copy of its module along.
+    policy = config.policy.get_policy()
+    assert (policy.__module__, policy.__name__) == (
+        two_on_every_node.__module__,
+        two_on_every_node.__name__,
+    )
 
 
 def test_gateways_know_the_models_in_the_order_of_the_file() -> None:

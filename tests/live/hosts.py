@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
-BRIDGE = "fltbr"
 NETWORK = "10.77.0"
 
 
@@ -19,16 +19,22 @@ def missing() -> str:
 
 
 class Hosts:
-    """`count` hosts with addresses 10.77.0.1 and up; the test itself is on the bridge."""
+    """`count` hosts, the first with address 1 of the network; the test itself is on the bridge.
 
-    def __init__(self, count: int) -> None:
+    Whatever they are made of has a name that begins with `prefix`.
+    """
+
+    def __init__(self, count: int, prefix: str = "flt", network: str = NETWORK) -> None:
         self.numbers = range(1, count + 1)
+        self._prefix = prefix
+        self._network = network
+        self._bridge = f"{prefix}br"
 
     def __enter__(self) -> "Hosts":
         self._remove()
-        _ip("link", "add", BRIDGE, "type", "bridge")
-        _ip("addr", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
+        _ip("link", "add", self._bridge, "type", "bridge")
+        _ip("addr", "add", f"{self._network}.254/24", "dev", self._bridge)
+        _ip("link", "set", self._bridge, "up")
         for number in self.numbers:
             self._add(number)
         return self
@@ -37,26 +43,27 @@ class Hosts:
         self._remove()
 
     def address(self, number: int) -> str:
-        return f"{NETWORK}.{number}"
+        return f"{self._network}.{number}"
 
     def start(
-        self, number: int, command: list[str], environment: Mapping[str, str]
+        self, number: int, command: list[str], environment: Mapping[str, str], log: Path
     ) -> "subprocess.Popen[bytes]":
-        """Starts a command on a host, in a session of its own."""
-        return subprocess.Popen(
-            ["ip", "netns", "exec", _name(number), *command],
-            env=dict(environment),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Starts a command on a host, in a session of its own; `log` has what it says."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", self._name(number), *command],
+                env=dict(environment),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def run(
         self, number: int, command: list[str], environment: Mapping[str, str], timeout_s: float
     ) -> str:
         """Runs a command on a host; answers with its stdout."""
         done = subprocess.run(
-            ["ip", "netns", "exec", _name(number), *command],
+            ["ip", "netns", "exec", self._name(number), *command],
             env=dict(environment),
             capture_output=True,
             text=True,
@@ -67,23 +74,22 @@ class Hosts:
         return done.stdout
 
     def _add(self, number: int) -> None:
-        name, link = _name(number), f"fltve{number}"
+        name, link = self._name(number), f"{self._prefix}ve{number}"
         _ip("netns", "add", name)
         _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("link", "set", link, "master", BRIDGE, "up")
+        _ip("link", "set", link, "master", self._bridge, "up")
         _ip("-n", name, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
         _ip("-n", name, "link", "set", "eth0", "up")
         _ip("-n", name, "link", "set", "lo", "up")
-        _ip("-n", name, "route", "add", "default", "via", f"{NETWORK}.254")
+        _ip("-n", name, "route", "add", "default", "via", f"{self._network}.254")
 
     def _remove(self) -> None:
         for number in self.numbers:
-            _ip("netns", "del", _name(number), check=False)
-        _ip("link", "del", BRIDGE, check=False)
+            _ip("netns", "del", self._name(number), check=False)
+        _ip("link", "del", self._bridge, check=False)
 
-
-def _name(number: int) -> str:
-    return f"flthost{number}"
+    def _name(self, number: int) -> str:
+        return f"{self._prefix}host{number}"
 
 
 def _ip(*arguments: str, check: bool = True) -> None:

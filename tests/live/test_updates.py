@@ -1,6 +1,8 @@
 """Changes under load, and Serve's own command line in place of ours."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import openai
 import pytest
 import yaml
 
+from cluster.processes import session_members
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import (
     COMMAND_DEADLINE_S,
@@ -22,6 +25,7 @@ from tests.live.fleet_under_test import (
     LiveFleet,
     wait_for,
 )
+from tests.live.test_gangs import processes_named
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -127,6 +131,21 @@ def test_gateways_are_replaced_under_load_without_a_failed_request(restored: Liv
         wait_for(lambda: True if callers.done > answered + 20 else None, "more answers")
     assert callers.failures == []
     assert restored.replica("demo.0")["pid"] == engine
+
+
+def test_serves_controller_may_die_and_takes_every_replica_over_again(fleet: LiveFleet) -> None:
+    before = {replica["application"]: replica["pid"] for replica in fleet.replicas()}
+    old = serve_controller(fleet)
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: serve_controller(fleet) not in (0, old) or None, "a new controller")
+    fleet.deploy(DEMO)
+    assert {replica["application"]: replica["pid"] for replica in fleet.replicas()} == before
+
+
+def serve_controller(fleet: LiveFleet) -> int:
+    """The process of Serve's own controller; 0 while there is none."""
+    mine = session_members(json.loads((fleet.home / "cluster.json").read_text())["session"])
+    return next((pid for pid in processes_named("ray::ServeController") if pid in mine), 0)
 
 
 def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> None:

@@ -1,14 +1,22 @@
 """What `flotilla up` decides before and after it starts things."""
 
+import json
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
+from ops.endpoint import Address, prove
 from ops.errors import AnotherCommand
-from ops.local_fleet import _provable, _reachable
+from ops.local_fleet import _address, _provable, _reachable, _require_certificate
 from ops.lock import alone
-from tests.deployments.fleets import fleet_of
+from serving.gateway.certificate import Certificate
+from tests.deployments.fleets import TWO_NAMES, fleet_of
+from tests.fakes import fake_replica
+from tests.serving.gateway.certificates import make_pair, missing
+from tests.serving.gateway.rig import KEY, gateway
 
 
 def test_two_commands_do_not_change_things_at_once(
@@ -32,6 +40,35 @@ def test_two_commands_do_not_change_things_at_once(
 )
 def test_a_url_has_an_address_that_can_be_reached(host: str, reached: str) -> None:
     assert _reachable(host) == reached
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_a_certificate_that_gateways_would_refuse_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    files = make_pair(tmp_path)
+    text = json.dumps({"certificate": str(files.certificate), "key": str(files.key)})
+    made = fleet_of(f"gateway: {{tls: {text}}}\n{TWO_NAMES}")
+    _require_certificate(made)
+    assert _address(made.gateway) == Address("https://127.0.0.1:8000/v1", files.certificate)
+    files.key.unlink()
+    with pytest.raises(FleetBlocked, match=r"gateway.tls: .*privkey.pem: no such file"):
+        _require_certificate(made)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+async def test_the_proof_trusts_the_gateways_own_certificate_and_no_other(tmp_path: Path) -> None:
+    files, other = make_pair(tmp_path / "own", "api.example.com"), make_pair(tmp_path / "other")
+    async with (
+        fake_replica() as replica,
+        gateway(tmp_path, replica, certificate=Certificate(files)) as rig,
+    ):
+        base_url = f"https://127.0.0.1:{rig.port}/v1"
+        proved = await prove(Address(base_url, files.certificate), KEY, "tiny")
+        assert proved.said == "Hello there."
+        async with Address(base_url, other.certificate).session() as session:
+            with pytest.raises(aiohttp.ClientSSLError):
+                await session.get(base_url)
 
 
 def fleet(models: str) -> Fleet:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.bounds import Deadlines
+from serving.gateway.certificate import Certificate
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
 from serving.keys import new_key
@@ -126,11 +128,14 @@ class Rig:
     spool_folder: Path
     replicas: list[FakeReplica]
     keys: tuple[KeyRecord, ...] = (KEY_RECORD,)
+    #: What a client trusts; None where the gateway speaks plain HTTP.
+    tls: ssl.SSLContext | None = None
     clients: list[Client] = field(default_factory=list)
     _version: int = 0
 
     async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**22))
+        streams = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22, ssl=self.tls)
+        client = Client(*streams)
         self.clients.append(client)
         return client
 
@@ -157,22 +162,26 @@ class Rig:
         return [json.loads(line) for part in lines for line in part]
 
 
-QUICK = Deadlines(tick_s=0.02, linger_s=0.2)
+QUICK = Deadlines(tick_s=0.02, linger_s=0.2, notice_s=0.0)
 
 
 @asynccontextmanager
-async def gateway(
+async def gateway(  # noqa: PLR0913 - what tests turn, by name
     tmp_path: Path,
     *replicas: FakeReplica,
     models: list[dict[str, Any]] | None = None,
     deadlines: Deadlines = QUICK,
+    certificate: Certificate | None = None,
+    tls: ssl.SSLContext | None = None,
+    at: tuple[str, int] = ("127.0.0.1", 0),
 ) -> AsyncIterator[Rig]:
     core = GatewayCore(Spool(tmp_path / "spool", "gw", flush_s=0.01), deadlines)
     core.apply_user_config({"models": [model()] if models is None else models})
-    server = Server(core)
-    sock = listen("127.0.0.1", 0)
+    server = Server(core, certificate)
+    sock = listen(*at)
     await server.start(sock)
-    rig = Rig(core, server, sock.getsockname()[1], tmp_path / "spool", list(replicas))
+    port = sock.getsockname()[1]
+    rig = Rig(core, server, port, tmp_path / "spool", list(replicas), tls=tls)
     rig.publish()
     try:
         yield rig

@@ -4,79 +4,33 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from serving.gateway.core import GatewayCore
-from serving.gateway.server import Server, listen
-from serving.snapshot import Snapshot
-from serving.spool import Spool
-from tests.fakes import TOKEN
-from tests.serving.gateway.rig import KEY_RECORD, QUICK, Client, encode, model
+import pytest
 
-CLIENTS = 40
-ASK = encode("GET", "/v1/models", headers={"connection": "close"})
+from serving.gateway.certificate import Certificate
+from tests.serving.gateway.certificates import knowing, make_pair, missing
+from tests.serving.gateway.rig import Client, encode
+from tests.serving.gateway.storm import ASK, Storm, start
 
 
-async def start(folder: Path, port: int) -> tuple[Server, int]:
-    core = GatewayCore(Spool(folder, "gw"), QUICK)
-    core.apply_user_config({"models": [model()]})
-    core.apply_snapshot(Snapshot(1, (KEY_RECORD,), (), TOKEN))
-    server = Server(core)
-    sock = listen("127.0.0.1", port)
-    await server.start(sock)
-    bound: int = sock.getsockname()[1]
-    return server, bound
-
-
-class Storm:
-    """Clients that connect, ask once and come again."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.answers = 0
-        self._answered = asyncio.Event()
-        self.failures: list[str] = []
-        self._tasks = [asyncio.create_task(self._client()) for _ in range(CLIENTS)]
-
-    async def _client(self) -> None:
-        while True:
-            try:
-                await self._ask()
-                self.answers += 1
-            except (ConnectionError, asyncio.IncompleteReadError) as error:
-                self.failures.append(repr(error))
-            self._answered.set()
-
-    async def _ask(self) -> None:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self._port))
-        try:
-            await client.send(ASK)
-            assert (await client.reply()).status == 200
-        finally:
-            client.reset()
-
-    async def until(self, answers: int) -> None:
-        async with asyncio.timeout(30):
-            while self.answers < answers and not self.failures:
-                self._answered.clear()
-                await self._answered.wait()
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def test_20_a_gateway_that_leaves_loses_no_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "over_tls",
+    [False, pytest.param(True, marks=pytest.mark.skipif(bool(missing()), reason=missing()))],
+    ids=["plain", "tls"],
+)
+async def test_20_a_gateway_that_leaves_loses_no_connection(tmp_path: Path, over_tls: bool) -> None:
+    files = make_pair(tmp_path / "tls") if over_tls else None
+    certificate = None if files is None else Certificate(files)
     async with AsyncExitStack() as stack:
-        first, port = await start(tmp_path / "a", 0)
+        first, port = await start(tmp_path / "a", 0, certificate)
         stack.push_async_callback(first.drain, 0.1)
-        second, _ = await start(tmp_path / "b", port)
+        second, _ = await start(tmp_path / "b", port, certificate)
         stack.push_async_callback(second.drain, 0.1)
-        storm = Storm(port)
+        storm = Storm(port, None if files is None else knowing(files))
         stack.push_async_callback(storm.stop)
         await storm.until(200)
         await first.drain(1.0)
         await storm.until(storm.answers + 200)
-        third, _ = await start(tmp_path / "c", port)
+        third, _ = await start(tmp_path / "c", port, certificate)
         stack.push_async_callback(third.drain, 0.1)
         await storm.until(storm.answers + 200)
         await second.drain(1.0)

@@ -41,7 +41,25 @@ def wait_until(claim: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("victim", ["leader", "child and leader"])
+def warden_of(leader: int) -> int:
+    (found,) = (
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and f"warden.py\0{leader}\0".encode() in command_of(entry)
+    )
+    return found
+
+
+def command_of(entry: Path) -> bytes:
+    try:
+        return (entry / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    "victim", ["leader", "child and leader", "leader, after its warden was asked to end"]
+)
 def test_a_killed_leader_leaves_nothing(tmp_path: Path, victim: str) -> None:
     script = tmp_path / "leader.py"
     script.write_text(LEADER)
@@ -62,6 +80,8 @@ def test_a_killed_leader_leaves_nothing(tmp_path: Path, victim: str) -> None:
         assert leader.pid in members(leader.pid)
         if victim == "child and leader":
             os.kill(int(child), signal.SIGKILL)
+        elif victim != "leader":
+            os.kill(warden_of(leader.pid), signal.SIGTERM)
         leader.kill()
     wait_until(lambda: not members(leader.pid))
     wait_until(lambda: not any(path.exists() for path in named))

@@ -1,0 +1,1 @@
+"""What `flotilla doctor` checks, a function each. Pure: facts in, verdicts out."""

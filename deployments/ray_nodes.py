@@ -1,0 +1,40 @@
+"""Ray's nodes and the gateways that wait for one, as a process of the cluster sees them."""
+
+import contextlib
+import functools
+import threading
+import time
+
+import ray
+from ray.util.state import list_actors
+
+from deployments.node_watch import NodeWatch
+from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
+
+SERVE_NAMESPACE = "serve"
+GATEWAY_CLASS = f"ServeReplica:{INGRESS_APPLICATION}:{GATEWAY_DEPLOYMENT}"
+#: No process of it has begun.
+WAITS = "PENDING_CREATION"
+LIST_LIMIT = 10_000
+LIST_DEADLINE_S = 10
+
+
+class RayNodes:
+    """Calls of Ray's that may hang."""
+
+    def live_nodes(self) -> int:
+        return sum(node["Alive"] for node in ray.nodes())
+
+    def dismiss_waiting(self) -> None:
+        filters = [("class_name", "=", GATEWAY_CLASS), ("state", "=", WAITS)]
+        for actor in list_actors(filters=filters, limit=LIST_LIMIT, timeout=LIST_DEADLINE_S):
+            with contextlib.suppress(ValueError):  # it has gone by itself
+                ray.kill(ray.get_actor(actor.name, namespace=SERVE_NAMESPACE))
+
+
+@functools.cache
+def node_watch() -> NodeWatch:
+    """The watch of this process; the first call starts it."""
+    nodes = NodeWatch(RayNodes(), time.monotonic)
+    threading.Thread(target=nodes.watch, name="node-watch", daemon=True).start()
+    return nodes

@@ -1,0 +1,107 @@
+"""A fleet over several hosts of this machine, each with a plain `ray start`."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from cluster.label import ADDRESS_LABEL
+from cluster.processes import session_members, signal_all, wait_until_gone
+from tests.live.fleet_under_test import COMMAND_DEADLINE_S, FLOTILLA, LiveFleet, wait_for
+from tests.live.hosts import Hosts
+
+COUNT_NODES = (
+    "import urllib.request, json, os;"
+    "token = open(os.environ['RAY_AUTH_TOKEN_PATH']).read();"
+    "url = 'http://127.0.0.1:8265/nodes?view=summary';"
+    "ask = urllib.request.Request(url, headers={'Authorization': 'Bearer ' + token});"
+    "nodes = json.load(urllib.request.urlopen(ask, timeout=20))['data']['summary'];"
+    "print(sum(node['raylet'].get('state') == 'ALIVE' for node in nodes))"
+)
+COMMON = ("--block", "--disable-usage-stats", "--resources", '{"slot": 2}')
+SMALL = ("--object-store-memory", "100000000", "--include-log-monitor", "false")
+
+
+class HostedFleet(LiveFleet):
+    """The first host is the head; commands run there."""
+
+    def __init__(self, hosts: Hosts, port: int) -> None:
+        super().__init__(port, 0)
+        (self.home / "ray_token").write_text("b" * 64)
+        self.hosts = hosts
+        #: That clients talk to.
+        self.host = 1
+        self._rays: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.hosts.address(self.host)}:{self.port}/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
+        return inherited | {
+            "FLOTILLA_HOME": str(self.home),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.home / "ray_token"),
+            "RAY_ADDRESS": f"{self.hosts.address(1)}:6379",
+        }
+
+    def start_ray(self, number: int) -> None:
+        """Makes a host a node, the first one first."""
+        head = ["--head", "--port", "6379", "--dashboard-host", "127.0.0.1"]
+        head += ["--temp-dir", str(self.home / "ray")]
+        here = self.hosts.address(number)
+        role = head if number == 1 else ["--address", f"{self.hosts.address(1)}:6379"]
+        address = ["--node-ip-address", here, "--labels", f"{ADDRESS_LABEL}={here}"]
+        ray = str(Path(sys.executable).with_name("ray"))
+        command = [ray, "start", *COMMON, *SMALL, *role, *address]
+        log = self.home / f"ray-{number}.log"
+        started = self._rays[number] = self.hosts.start(number, command, self.environment, log)
+
+        def is_node() -> bool | None:
+            assert started.poll() is None, log.read_text(errors="replace")[-3000:]
+            return self._nodes() == len(self._rays) or None
+
+        wait_for(is_node, f"host {number} to be a node", 180)
+
+    def kill(self, number: int) -> None:
+        """A host's processes end at once, as if it had lost its power."""
+        ray = self._rays.pop(number)
+        signal_all(session_members(ray.pid), signal.SIGKILL)
+        ray.wait()
+
+    def flotilla(self, *arguments: str) -> str:
+        return self.hosts.run(1, [*FLOTILLA, *arguments], self.environment, COMMAND_DEADLINE_S)
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process belongs to this fleet's Ray."""
+        return any(pid in session_members(ray.pid) for ray in self._rays.values())
+
+    def ray_daemons(self) -> list[int]:
+        """Ray's own processes on all hosts, without the workers that serve."""
+        everything = [pid for ray in self._rays.values() for pid in session_members(ray.pid)]
+        return [pid for pid in everything if is_daemon(pid)]
+
+    def stop_ray(self) -> list[int]:
+        for ray in self._rays.values():
+            signal_all(session_members(ray.pid), signal.SIGTERM)
+        left = []
+        for ray in self._rays.values():
+            signal_all(wait_until_gone(ray.pid, 20), signal.SIGKILL)
+            left += wait_until_gone(ray.pid, 20)
+            ray.wait()
+        return left
+
+    def _nodes(self) -> int:
+        try:
+            printed = self.hosts.run(1, [sys.executable, "-c", COUNT_NODES], self.environment, 60)
+        except AssertionError:
+            return 0
+        return int(printed.split()[-1])
+
+
+def is_daemon(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"/raylet/raylet" in command or b"gcs_server" in command or b"ray\0start" in command
