@@ -27,7 +27,7 @@ LOOK_DEADLINE_S = 30
 COPY_DEADLINE_S = 120
 #: The GPU build of vLLM and what it needs are ten gigabytes.
 INSTALL_DEADLINE_S = 1800
-START_DEADLINE_S = 180
+START_DEADLINE_S = 420
 #: Serve gives its applications half a minute.
 DRAIN_DEADLINE_S = 120
 RAY_UP_FILES = "/tmp/ray/cluster-*.state /tmp/ray/cluster-*.lock ~/ray_bootstrap_*"  # noqa: S108

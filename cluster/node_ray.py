@@ -31,6 +31,10 @@ from cluster.ray_start import (
 
 #: `ray start --block` says so when this machine has joined.
 STARTED = "Ray runtime started"
+#: Ray's own, on loopback too.
+CLIENT_SERVER_PORT = 10001
+CONNECT_DEADLINE_S = 2.0
+START_ATTEMPTS = 3
 #: Left by `ray up` in the shell that it starts Ray from.
 NOT_INHERITED = ("OMP_NUM_THREADS", "PYTHONWARNINGS")
 
@@ -76,9 +80,19 @@ class NodeRay:
             if self.session.is_running():
                 return False
             self.session.stop()  # what a crash has left would hold ports and memory
-            command = self.command(autoscaling_config)
-            self.session.start(command, self.environment(), self._details(), self._answers)
+            self._start(self.command(autoscaling_config))
         return True
+
+    def _start(self, command: list[str]) -> None:
+        """Again, when parts of Ray were too slow for limits that Ray has fixed: it ends then."""
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                self.session.start(command, self.environment(), self._details(), self._answers)
+            except RayFailed:
+                if attempt == START_ATTEMPTS:
+                    raise
+            else:
+                return
 
     def become(self, autoscaling_config: str = "") -> None:
         """Turns this process into Ray, in the foreground: how a service manager wants it."""
@@ -112,14 +126,19 @@ class NodeRay:
 
     def _details(self) -> dict[str, Any]:
         """On the head, what other commands there need to talk to the cluster."""
-        head = self.inventory.head_machine()
-        is_head = head is not None and head.name == self.machine.name
-        client = ray_environment(self.inventory, self.place.home) if is_head else {}
+        client = ray_environment(self.inventory, self.place.home) if self._is_head else {}
         return {"inventory": self.inventory.name, CLIENT: client}
 
+    @property
+    def _is_head(self) -> bool:
+        head = self.inventory.head_machine()
+        return head is not None and head.name == self.machine.name
+
     def _answers(self) -> bool:
+        """A head's client server comes last, and takes the rest along when it does not come."""
         with suppress(OSError):
-            return STARTED in self.session.log.read_text(errors="replace")
+            has_started = STARTED in self.session.log.read_text(errors="replace")
+            return has_started and (not self._is_head or _listens(CLIENT_SERVER_PORT))
         return False
 
     @contextmanager
@@ -128,6 +147,12 @@ class NodeRay:
         with (self.session.home / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), CONNECT_DEADLINE_S):
+        return True
+    return False
 
 
 def _addresses() -> dict[str, str]:
