@@ -138,7 +138,8 @@ def test_serves_controller_may_die_and_takes_every_replica_over_again(fleet: Liv
     old = serve_controller(fleet)
     os.kill(old, signal.SIGKILL)
     wait_for(lambda: serve_controller(fleet) not in (0, old) or None, "a new controller")
-    fleet.deploy(DEMO)
+    deploy = ("deploy", str(fleet.file(DEMO)))
+    wait_for(lambda: fleet.run(*deploy, check=False).returncode == 0 or None, "control", 300)
     assert {replica["application"]: replica["pid"] for replica in fleet.replicas()} == before
 
 
