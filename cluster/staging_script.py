@@ -52,7 +52,7 @@ def stage(request: Mapping[str, Any]) -> None:
             manifests.append(_manifest(shared, source))
     for manifest in _missing(request["local"], manifests):
         with told(manifest.source):
-            _stage(request["local"], manifest, os.path.join(shared, manifest.source))
+            _stage_from(os.path.join(shared, manifest.source), request["local"], manifest)
 
 
 def draft(request: Mapping[str, Any]) -> None:
@@ -74,7 +74,7 @@ def publish(request: Mapping[str, Any]) -> None:
     for text in request["manifests"]:
         manifest = parse_manifest(text.encode())
         with told(manifest.source):
-            _stage(request["local"], manifest, None)
+            _stage(request["local"], manifest, _lacking)
 
 
 def clear(request: Mapping[str, Any]) -> None:
@@ -145,17 +145,35 @@ def _manifest(shared: str, source: str) -> Manifest:
     return found
 
 
-def _stage(root: str, manifest: Manifest, origin: str | None) -> None:
+def _stage_from(origin: str, root: str, manifest: Manifest) -> None:
+    def fetch(file: File, target: str, tell: Tell) -> None:
+        copy(origin, file, target, tell)
+
+    try:
+        _stage(root, manifest, fetch)
+    except Mismatch as mismatch:
+        path = os.path.join(origin, mismatch.file.name)
+        if has_digest(origin, mismatch.file, lambda _: None):
+            raise Unfit(f"the disk of {root} gives {path} back changed", "replace it") from mismatch
+        cause = f"{path} has another digest than its manifest says"
+        raise Unfit(cause, f"remove {origin} and pull it again") from mismatch
+
+
+def _lacking(file: File, target: str, tell: Tell) -> None:
+    """What was pushed is there already; what is not, or was not right, does not come by itself."""
+    cause = f"{file.name} came with another size or digest than its manifest says"
+    raise Unfit(cause, "run it again; if it stays so, where it is pushed from it is damaged")
+
+
+def _stage(root: str, manifest: Manifest, fetch: Fetch) -> None:
     began_s = time.monotonic()
     folder = CheckpointFolder(root, manifest.source)
     with folder.alone():
         try:
             tally = Tally()
             with progress(manifest, tally, WORK_PER_BYTE):
-                fill(folder, manifest, _copier(origin), tally)
+                fill(folder, manifest, fetch, tally)
             folder.publish(manifest)
-        except Mismatch as mismatch:
-            raise _mismatch(folder, mismatch.file, origin) from mismatch
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -163,26 +181,6 @@ def _stage(root: str, manifest: Manifest, origin: str | None) -> None:
             cause = f"the disk of {root} became full while {manifest.source} was staged"
             raise Refused(cause, "make room there; its draft was removed") from error
     _say_staged(manifest, time.monotonic() - began_s, is_new=True)
-
-
-def _copier(origin: str | None) -> Fetch:
-    def fetch(file: File, target: str, tell: Tell) -> None:
-        if origin is None:
-            raise Unfit(f"{file.name} did not come whole", "run it again")
-        copy(origin, file, target, tell)
-
-    return fetch
-
-
-def _mismatch(folder: CheckpointFolder, file: File, origin: str | None) -> Unfit:
-    if origin is None:
-        return Unfit(f"{file.name} came with another digest than its manifest says", "run it again")
-    if has_digest(origin, file, lambda _: None):
-        return Unfit(f"the disk of {folder.path} gives {file.name} back changed", "replace it")
-    path = os.path.join(origin, file.name)
-    return Unfit(
-        f"{path} has another digest than its manifest says", f"remove {origin} and pull it again"
-    )
 
 
 def _look(root: str, source: str, *, is_full: bool) -> None:

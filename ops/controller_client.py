@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from deployments.ray_token import ray_token
@@ -21,6 +23,12 @@ def call_controller(method: str, *args: Any) -> Any:
     if INGRESS_APPLICATION not in asyncio.run(_applications()):
         raise ControllerMissing("nothing is deployed")
     _prepare_environment()
+    # While a driver is connected Ray prints there that a node has died, amid our answer.
+    with redirect_stdout(sys.stderr):
+        return _call(method, args)
+
+
+def _call(method: str, args: tuple[Any, ...]) -> Any:
     import ray
     from ray import serve
     from ray.exceptions import RayError

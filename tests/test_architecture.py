@@ -41,6 +41,7 @@ PURE = (
     "cluster/inventory_rules.py",
     "cluster/lambda_instances.py",
     "cluster/login.py",
+    "cluster/manifest.py",
     "cluster/node_facts.py",
     "cluster/placement.py",
     "cluster/placing",
@@ -67,6 +68,8 @@ PURE = (
     "deployments/running.py",
     "deployments/schema.py",
     "deployments/suggest.py",
+    "deployments/weight_files.py",
+    "deployments/weights.py",
 )
 IMPURE = {"ray", "vllm", "asyncio", "time", "random", "os", "logging", "socket", "subprocess"}
 RAY_IMPORTERS = (

@@ -1,5 +1,6 @@
 """Weights on their way, on stderr: a bar for each node with rate and time left."""
 
+import threading
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -33,6 +34,8 @@ class WeightBars:
         )
         #: A node works on one checkpoint after the other.
         self._tasks: dict[str, tuple[str, TaskID]] = {}
+        #: A download tells from several threads.
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -43,6 +46,10 @@ class WeightBars:
 
     def report(self, moved: "Moved") -> None:
         """Moves the node's bar."""
+        with self._lock:
+            self._bars.update(self._task(moved), completed=moved.done_bytes)
+
+    def _task(self, moved: "Moved") -> TaskID:
         source, task = self._tasks.get(moved.node, ("", None))
         if task is None or source != moved.source:
             if task is not None:
@@ -51,4 +58,4 @@ class WeightBars:
             # What was there before is no part of the rate.
             task = self._bars.add_task(text, total=moved.total_bytes, completed=moved.done_bytes)
             self._tasks[moved.node] = (moved.source, task)
-        self._bars.update(task, completed=moved.done_bytes)
+        return task

@@ -91,7 +91,7 @@ def test_a_file_that_was_changed_here_is_never_published(
     (here / SOURCE / "model-2.safetensors").write_bytes(b"x" + body[1:])
     target = node(server, tmp_path)
     (result,) = run(here, target)
-    assert "model-2.safetensors came with another digest" in result.cause
+    assert "model-2.safetensors came with another size or digest" in result.cause
     assert not (local(target) / SOURCE).exists()
 
 

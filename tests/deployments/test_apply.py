@@ -1,10 +1,11 @@
 """The applier against Serve's API on a real port: it waits for each step, takes a bad one back."""
 
+import math
 from typing import Any
 
 import pytest
 
-from deployments.apply import Patience, Progress, apply, trimmed
+from deployments.apply import STOP_ROUNDS, Patience, Progress, apply, trimmed
 from deployments.errors import ServeRefused, StepFailed
 from deployments.render import render
 from deployments.serve_control import ServeControl
@@ -141,6 +142,11 @@ def _fails_with_the_longer_window(serve: FakeServe) -> Any:
         return details(name, app)
 
     return of
+
+
+def test_there_is_patience_for_every_round_of_replacing_a_fifth() -> None:
+    rounds = [math.ceil(size / max(int(0.2 * size), 1)) for size in range(1, 1000)]
+    assert max(rounds) == STOP_ROUNDS
 
 
 def test_of_a_traceback_the_exception_is_kept() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.architecture import read_architecture
-from cluster.inventory import Inventory
+from cluster.inventory import Inventory, Storage
 from deployments.fleet import Fleet
 from deployments.inventory_file import parse_inventory
 from deployments.need import Facts
@@ -16,6 +16,7 @@ from deployments.plan import Plan, Verb, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.steps import applications_of
+from deployments.weights import storage_roots
 from tests.deployments.fleets import fleet_of
 
 LLAMA_8B: Mapping[str, Any] = {
@@ -66,6 +67,15 @@ def deployed(fleet: Fleet, made: Plan) -> dict[str, Running]:
 
 def verbs(made: Plan) -> dict[str, Verb]:
     return {action.replica: action.verb for action in made.actions}
+
+
+def test_where_weights_are_changes_replicas_only_when_the_inventory_does() -> None:
+    fleet, inventory = models(a=""), nodes(8, 8)
+    rooted = inventory.model_copy(update={"storage": Storage(local="/nvme", shared="/shared")})
+    made = planned(fleet, rooted)
+    running = running_of(applications_of(render(fleet, made.addresses(), storage_roots(rooted))))
+    assert verbs(planned(fleet, rooted, running)) == {"a.0": Verb.KEEP}
+    assert verbs(planned(fleet, inventory, running)) == {"a.0": Verb.CHANGE}
 
 
 def test_an_empty_cluster_starts_everything_and_the_same_fleet_again_keeps_it() -> None:

@@ -84,6 +84,15 @@ def test_a_replica_is_told_what_it_is_made_of_in_a_form_that_survives_json() -> 
     assert ReplicaSpec.from_args(spec.to_args()) == spec
 
 
+def test_a_replica_is_told_the_roots_unless_its_source_is_a_path() -> None:
+    models = "models:\n  id: {source: org/x, max_model_len: 9}\n"
+    fleet = fleet_of(models + "  path: {source: /own/x, max_model_len: 9}\n")
+    config = json.loads(json.dumps(render(fleet, roots=("/nvme", "/shared"))))
+    roots = {name: replica(config, name)["args"]["roots"] for name in ("id.0", "path.0")}
+    assert roots == {"id.0": ["/nvme", "/shared"], "path.0": []}
+    assert ReplicaSpec.from_args(replica(config, "id.0")["args"]).roots == ("/nvme", "/shared")
+
+
 def test_serve_waits_longer_for_a_stop_than_the_drain_may_take() -> None:
     config = render(fleet_of())
     deployments = [each for app in config["applications"] for each in app["deployments"]]

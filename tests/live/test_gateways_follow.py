@@ -32,15 +32,15 @@ models:
 SERVE = str(Path(sys.executable).with_name("serve"))
 
 
-@pytest.fixture
-def fleet_on_two() -> Iterator[HostedFleet]:
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[HostedFleet]:
     """Two of three hosts are nodes, and the fleet runs."""
     with Hosts(3, "ftg", "10.79.0") as hosts:
         fleet = HostedFleet(hosts, PORT)
         try:
             fleet.start_ray(1)
             fleet.start_ray(2)
-            (fleet.home / "fleet.yaml").write_text(FLEET)
+            fleet_file(fleet).write_text(FLEET)
             deploy(fleet)
             yield fleet
         finally:
@@ -49,9 +49,19 @@ def fleet_on_two() -> Iterator[HostedFleet]:
         assert left == []
 
 
+def fleet_file(fleet: HostedFleet) -> Path:
+    return fleet.home / "fleet.yaml"
+
+
+def has_one_more(fleet: HostedFleet, model: str) -> None:
+    """Adds a model to the fleet file."""
+    file = fleet_file(fleet)
+    file.write_text(f"{file.read_text()}  {model}: {{unavailable: nobody has its weights}}\n")
+
+
 def deploy(fleet: HostedFleet) -> list[dict[str, str]]:
     """Deploys the fleet file; answers with the steps it took."""
-    printed = fleet.flotilla("deploy", str(fleet.home / "fleet.yaml"), "--json")
+    printed = fleet.flotilla("deploy", str(fleet_file(fleet)), "--json")
     steps: list[dict[str, str]] = json.loads(printed)["steps"]
     return steps
 
@@ -76,38 +86,11 @@ def is_ready(fleet: HostedFleet, host: int) -> bool:
         return bool(reply.status == 200)
 
 
-def test_every_live_node_has_two_gateways_and_the_others_keep_theirs(
-    fleet_on_two: HostedFleet,
-) -> None:
-    fleet = fleet_on_two
+def test_serves_own_deploy_of_a_rendered_file_leaves_the_number_alone(fleet: HostedFleet) -> None:
     at_first = gateways(fleet, 1, 2)
-
-    fleet.start_ray(3)
-    with_third = gateways(fleet, 1, 2, 3)
-    assert at_first.items() <= with_third.items()
-    assert all(is_ready(fleet, host) for host in (1, 2, 3))
-    assert deploy(fleet) == []
-
-    more = FLEET + "  lost: {unavailable: nobody has its weights}\n"
-    (fleet.home / "fleet.yaml").write_text(more)
-    assert deploy(fleet) == [{"action": "change", "application": "flotilla"}]
-    assert gateways(fleet, 1, 2, 3) == with_third
-
-    fleet.kill(3)
-    assert gateways(fleet, 1, 2) == at_first
-    assert all(is_ready(fleet, host) for host in (1, 2))
-    assert deploy(fleet) == []
-
-
-def test_serves_own_deploy_of_a_rendered_file_leaves_the_number_alone(
-    fleet_on_two: HostedFleet,
-) -> None:
-    fleet = fleet_on_two
-    at_first = gateways(fleet, 1, 2)
-    more = FLEET + "  lost: {unavailable: nobody has its weights}\n"
-    (fleet.home / "fleet.yaml").write_text(more)
+    has_one_more(fleet, "lost")
     rendered = fleet.home / "serve.yaml"
-    rendered.write_text(fleet.flotilla("render", str(fleet.home / "fleet.yaml")))
+    rendered.write_text(fleet.flotilla("render", str(fleet_file(fleet))))
     fleet.hosts.run(1, [SERVE, "deploy", str(rendered)], fleet.environment, 120)
 
     def is_told() -> bool | None:
@@ -116,3 +99,23 @@ def test_serves_own_deploy_of_a_rendered_file_leaves_the_number_alone(
 
     wait_for(is_told, "the new model")
     assert gateways(fleet, 1, 2) == at_first
+    assert deploy(fleet) == []
+
+
+def test_every_live_node_has_two_gateways_and_the_others_keep_theirs(fleet: HostedFleet) -> None:
+    at_first = gateways(fleet, 1, 2)
+
+    fleet.start_ray(3)
+    with_third = gateways(fleet, 1, 2, 3)
+    assert at_first.items() <= with_third.items()
+    assert all(is_ready(fleet, host) for host in (1, 2, 3))
+    assert deploy(fleet) == []
+
+    has_one_more(fleet, "missed")
+    assert deploy(fleet) == [{"action": "change", "application": "flotilla"}]
+    assert gateways(fleet, 1, 2, 3) == with_third
+
+    fleet.kill(3)
+    assert gateways(fleet, 1, 2) == at_first
+    assert all(is_ready(fleet, host) for host in (1, 2))
+    assert deploy(fleet) == []
