@@ -225,19 +225,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def engine(measured: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What vLLM said of an engine; some kernels need a processor that not every machine has."""
-    said: Mapping[str, Any] = measured["engines"][name]
-    if "unsupported" in said:
-        pytest.skip(f"not on this processor: {said['unsupported']}")
-    return said
-
-
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_worker_of_an_engine_holds_the_bytes_that_were_computed(
     measured: Mapping[str, Any], name: str
 ) -> None:
-    expected, workers = ENGINES[name].fitting(CPU_KIND), engine(measured, name)["workers"]
+    expected, workers = ENGINES[name].fitting(CPU_KIND), measured["engines"][name]["workers"]
     by_rank = [stage for stage in expected.stages for _ in range(ENGINES[name].tensor)]
     tokens = expected.kv_tokens
     assert workers == [
@@ -250,7 +242,7 @@ def test_every_worker_of_an_engine_holds_the_bytes_that_were_computed(
 def test_an_engine_gets_the_blocks_and_the_concurrency_that_were_computed(
     measured: Mapping[str, Any], name: str
 ) -> None:
-    case, said = ENGINES[name], engine(measured, name)
+    case, said = ENGINES[name], measured["engines"][name]
     expected = case.fitting(CPU_KIND)
     assert (said["blocks"], said["block_size"]) == (
         expected.kv_cache.blocks,

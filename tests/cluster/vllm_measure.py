@@ -95,7 +95,11 @@ def model_directory(case: Case) -> Iterator[str]:
 def engine(case: Case) -> Case:
     """Starts an engine with random weights; how it refuses is a result too."""
     ranks = case["tensor"] * case["pipeline"]
-    with model_directory(case) as directory:
+    with (
+        model_directory(case) as directory,
+        # The kernel for a cache in FP8 needs AVX-512; bytes do not depend on it, and none is run.
+        mock.patch.object(torch.cpu, "_is_avx512_supported", return_value=True),
+    ):
         try:
             llm = LLM(
                 model=directory,
@@ -111,8 +115,6 @@ def engine(case: Case) -> Case:
             return engine_facts(llm)
         except ValueError as refusal:
             return {"refusal": str(refusal)}
-        except NotImplementedError as lack:
-            return {"unsupported": str(lack)}
         finally:
             cleanup_dist_env_and_memory()
 

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -18,30 +19,6 @@ GHOST = "10.77.1.99"
 #: Ray's, on every node; the dashboard's agent, on every address of its node.
 AGENT_PORT = 52365
 REFUSED = "refused"
-
-
-def test_a_cluster_from_bare_hosts_to_nothing_left(site: Site) -> None:
-    a_machine_that_fails_is_named_and_the_others_come_up(site)
-    a_second_run_repairs_and_restarts_nothing(site)
-    two_stages_on_two_hosts_answer_through_every_gateway(site)
-    serves_own_command_finds_the_rendered_fleet_running(site)
-    strangers_are_refused(site)
-    behind_a_fence_strangers_reach_the_gateway_and_ssh_only(site)
-    a_node_in_use_is_not_dismissed(site)
-    a_node_leaves_and_joins_and_nothing_that_serves_notices(site)
-    a_host_is_lost_and_comes_back(site)
-    the_head_is_lost_and_comes_back(site)
-    nothing_is_left(site)
-
-
-def test_plain_ray_up_makes_the_same_cluster(site: Site) -> None:
-    site.write_inventory(site.nodes)
-    site.head.run("cd ~ && flotilla/.venv/bin/flotilla render-cluster rig.yaml > rig-ray.yaml")
-    run_ray_up(site)
-    expected = {host.address for host in site.hosts}
-    wait_for(lambda: site.alive() == expected, "all nodes to join")
-    site.flotilla("down rig.yaml")
-    nothing_is_left(site)
 
 
 def run_ray_up(site: Site, options: str = "") -> None:
@@ -244,3 +221,36 @@ def nothing_is_left(site: Site) -> None:
         assert host.run("ls /dev/shm").stdout == ""
         assert reaches(host, 6379) == REFUSED
         assert host.run("sudo nft list tables").stdout == ""
+
+
+#: In this order; each leaves the cluster whole for the next.
+STEPS = (
+    a_machine_that_fails_is_named_and_the_others_come_up,
+    a_second_run_repairs_and_restarts_nothing,
+    two_stages_on_two_hosts_answer_through_every_gateway,
+    serves_own_command_finds_the_rendered_fleet_running,
+    strangers_are_refused,
+    a_node_in_use_is_not_dismissed,
+    a_node_leaves_and_joins_and_nothing_that_serves_notices,
+    behind_a_fence_strangers_reach_the_gateway_and_ssh_only,
+    a_host_is_lost_and_comes_back,
+    the_head_is_lost_and_comes_back,
+    nothing_is_left,
+)
+
+
+def test_a_cluster_from_bare_hosts_to_nothing_left(site: Site) -> None:
+    for step in STEPS:
+        began_s = time.monotonic()
+        step(site)
+        print(f"{time.monotonic() - began_s:4.0f} s  {step.__name__}")
+
+
+def test_plain_ray_up_makes_the_same_cluster(site: Site) -> None:
+    site.write_inventory(site.nodes)
+    site.head.run("cd ~ && flotilla/.venv/bin/flotilla render-cluster rig.yaml > rig-ray.yaml")
+    run_ray_up(site)
+    expected = {host.address for host in site.hosts}
+    wait_for(lambda: site.alive() == expected, "all nodes to join")
+    site.flotilla("down rig.yaml")
+    nothing_is_left(site)
