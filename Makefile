@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench lock help install
+.PHONY: up down test test-heavy check bench lock help install
 
 install:
 	@ops/install/install.sh
@@ -13,6 +13,9 @@ down: ## stop all of it
 test: check ## check, then run all tests
 	@.venv/bin/python -m pytest
 
+test-heavy: install ## run the tests that take too long for every day
+	@.venv/bin/python -m pytest -m heavy
+
 check: install ## check format, lint, types and structure; changes nothing
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
 
@@ -23,4 +26,4 @@ lock: install ## renew the locked dependencies
 	@ops/install/lock.sh
 
 help: ## show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -22,6 +22,7 @@ from cluster.ray_up import (
     Sources,
 )
 from cluster.remote import Outcome, Remote
+from cluster.unit import UNIT_NAME
 
 LOOK_DEADLINE_S = 30
 COPY_DEADLINE_S = 120
@@ -31,6 +32,15 @@ START_DEADLINE_S = 420
 #: Serve gives its applications half a minute.
 DRAIN_DEADLINE_S = 120
 RAY_UP_FILES = "/tmp/ray/cluster-*.state /tmp/ray/cluster-*.lock ~/ray_bootstrap_*"  # noqa: S108
+#: A service that is left enabled would start Ray again, after five seconds or at the next boot.
+DISABLE_COMMAND = (
+    f"! systemctl is-enabled --quiet {UNIT_NAME} 2>/dev/null"
+    f" || sudo -n systemctl disable --now {UNIT_NAME}"
+)
+STOP_COMMAND = (
+    f"{{ {DISABLE_COMMAND}; }} && {{ [ ! -x {FLOTILLA} ]"
+    f" || {FLOTILLA} ray stop {INVENTORY_FILE}; }}"
+)
 MAKE_FOLDERS = f"mkdir -p {INSTALL} && mkdir -p -m 700 {HOME}"
 FULL = "free some space in the home of the user there"
 
@@ -62,9 +72,10 @@ async def start(remote: Remote, *, restart: bool = False) -> None:
 
 
 async def stop(remote: Remote) -> bool:
-    """Stops Ray; False when none ran or nothing is installed. Raises NodeFailed."""
-    command = f"[ ! -x {FLOTILLA} ] || {FLOTILLA} ray stop {INVENTORY_FILE}"
-    outcome = await remote.run(command, timeout_s=START_DEADLINE_S)
+    """Stops Ray, and the service that keeps it where there is one; False when none ran or nothing
+    is installed. Raises NodeFailed.
+    """
+    outcome = await remote.run(STOP_COMMAND, timeout_s=START_DEADLINE_S)
     _require(remote, outcome, f"run `{FLOTILLA} ray stop {INVENTORY_FILE}` there by hand")
     return "Ray stopped" in outcome.stderr
 

@@ -4,6 +4,7 @@ Rules
 1. Starting twice is starting once: whoever comes second waits for the first and finds Ray running.
 2. A Ray that runs is left alone, also when the inventory has changed since.
 3. Where it stops, nothing of it is left.
+4. A worker that cannot reach the head says so, and why, before anything is started.
 """
 
 import fcntl
@@ -22,6 +23,7 @@ from cluster.errors import PrerequisiteMissing, RayFailed
 from cluster.inventory import Inventory, Machine, Node
 from cluster.ray_session import CLIENT, NODES, RaySession
 from cluster.ray_start import (
+    GCS_PORT,
     Place,
     machine_at,
     ray_environment,
@@ -33,7 +35,7 @@ from cluster.ray_start import (
 STARTED = "Ray runtime started"
 #: Ray's own, on loopback too.
 CLIENT_SERVER_PORT = 10001
-CONNECT_DEADLINE_S = 2.0
+CONNECT_DEADLINE_S = 5.0
 START_ATTEMPTS = 3
 #: Left by `ray up` in the shell that it starts Ray from.
 NOT_INHERITED = ("OMP_NUM_THREADS", "PYTHONWARNINGS")
@@ -79,9 +81,16 @@ class NodeRay:
         with self._alone():
             if self.session.is_running():
                 return False
+            self._require_head()
             self.session.stop()  # what a crash has left would hold ports and memory
             self._start(self.command(autoscaling_config))
         return True
+
+    def _require_head(self) -> None:
+        """Raises RayFailed: Ray itself would try for minutes, and not say what is in the way."""
+        head = self.inventory.head_machine()
+        if head is not None and not self._is_head:
+            require_answer(head.address, GCS_PORT)
 
     def _start(self, command: list[str]) -> None:
         """Again, when parts of Ray were too slow for limits that Ray has fixed: it ends then."""
@@ -147,6 +156,19 @@ class NodeRay:
         with (self.session.home / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def require_answer(head: str, port: int) -> None:
+    """Raises RayFailed where nobody on the head answers."""
+    try:
+        socket.create_connection((head, port), CONNECT_DEADLINE_S).close()
+    except TimeoutError:
+        raise RayFailed(
+            f"the head, {head}, does not answer on port {port}: is it up? "
+            "A fence lets a new machine in with `flotilla up INVENTORY`"
+        ) from None
+    except OSError as error:
+        raise RayFailed(f"no Ray on the head, {head}:{port}: {error.strerror}") from None
 
 
 def _listens(port: int) -> bool:

@@ -18,7 +18,8 @@ from cluster.errors import RayFailed
 from cluster.processes import session_members, signal_all, started_ticks, wait_until_gone
 
 START_DEADLINE_S = 120.0
-STOP_DEADLINE_S = 20.0
+#: Ray drains a node for half a minute where something still runs on it.
+STOP_DEADLINE_S = 45.0
 POLL_S = 0.2
 #: Folders of the machines of an inventory, each with the record of its Ray.
 NODES = "nodes"

@@ -16,6 +16,8 @@ from tests.hosts.host import ROOT, Host
 GATEWAY_PORT = 8000
 #: A loaded machine of two cores starts engines in minutes.
 COMMAND_DEADLINE_S = 900
+CLIENT_DEADLINE_S = 60
+QUESTION = {"messages": [{"role": "user", "content": "What is a replica?"}], "temperature": 0}
 T = TypeVar("T")
 
 FLEET = """\
@@ -103,20 +105,20 @@ class Site:
 
     def says(self, model: str, host: Host) -> str:
         """A greedy answer through the gateway of a host; raises OSError where there is none."""
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": "What is a replica?"}],
-            "temperature": 0,
-            "max_tokens": 24,
-        }
-        reply = self._post(host, body, timeout_s=60)
+        reply = self._post(host, {**QUESTION, "model": model, "max_tokens": 24})
         return str(json.loads(reply)["choices"][0]["message"]["content"])
 
-    def _post(self, host: Host, body: dict[str, Any], timeout_s: float) -> bytes:
+    def streams(self, model: str, host: Host, tokens: int) -> None:
+        """A stream of that many tokens; raises OSError or AssertionError where it is not whole."""
+        body = {**QUESTION, "model": model, "max_tokens": tokens, "min_tokens": tokens}
+        reply = self._post(host, {**body, "stream": True})
+        assert reply.endswith(b"data: [DONE]\n\n"), reply[-300:]
+
+    def _post(self, host: Host, body: dict[str, Any]) -> bytes:
         url = f"http://{host.address}:{GATEWAY_PORT}/v1/chat/completions"
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
+        with urllib.request.urlopen(request, timeout=CLIENT_DEADLINE_S) as reply:
             return bytes(reply.read())
 
     def tries(self, model: str, host: Host) -> str | None:

@@ -1,0 +1,50 @@
+"""What a worker says of a head that it cannot reach."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from cluster import node_ray
+from cluster.errors import RayFailed
+from cluster.node_ray import require_answer
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """One place in its queue, which nobody empties."""
+    with socket.create_server((LOOPBACK, 0), backlog=0) as made:
+        yield made
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def test_a_head_that_answers_is_all_that_a_worker_needs(listener: socket.socket) -> None:
+    require_answer(LOOPBACK, port_of(listener))
+    listener.settimeout(5)
+    listener.accept()[0].close()
+
+
+def test_a_head_without_ray_is_named(listener: socket.socket) -> None:
+    port = port_of(listener)
+    listener.close()
+    with pytest.raises(
+        RayFailed, match=f"no Ray on the head, {LOOPBACK}:{port}: Connection refused"
+    ):
+        require_answer(LOOPBACK, port)
+
+
+def test_silence_may_be_a_fence_and_the_fix_is_named(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a fence, nobody answers the first packet: the queue is full."""
+    monkeypatch.setattr(node_ray, "CONNECT_DEADLINE_S", 0.2)
+    with ExitStack() as stack:
+        stack.enter_context(socket.create_connection((LOOPBACK, port_of(listener)), 5))
+        with pytest.raises(RayFailed, match="A fence lets a new machine in with `flotilla up"):
+            require_answer(LOOPBACK, port_of(listener))
