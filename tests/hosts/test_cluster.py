@@ -190,7 +190,6 @@ def a_host_is_lost_and_comes_back(site: Site) -> None:
     assert site.pids()["small.0"] == small["pid"]
     lost.set_link("up")
     wait_for(lambda: lost.address in site.alive(), "the host to be back")
-    wait_for(lambda: site.tries("wide", other), "both stages to answer again", 420)
     lost.run("pkill -KILL -x raylet")
     wait_for(lambda: lost.address not in site.alive(), "the loss to be noticed")
     wait_for(lambda: site.tries("wide", other), "both stages to answer again", 420)
