@@ -3,7 +3,6 @@
 from serving.gateway.config import Catalogue, Model, Routing
 from serving.gateway.exchange import Exchange
 from serving.protocol import Checked
-from serving.protocol.canonical import canonical
 from serving.routing import prefix
 from serving.routing.route import Ask
 
@@ -20,6 +19,6 @@ def ask_of(exchange: Exchange, checked: Checked, model: Model, catalogue: Catalo
     key = None if session is None else prefix.of_session(space, session)
     if is_short:
         return Ask(tokens, most, session=key)
-    text = canonical(checked.payload)
+    text = checked.prompt_bytes()
     tokens = len(text) / prefix.BYTES_PER_TOKEN
     return Ask(tokens, most, prefix.of_text(space, text), key)

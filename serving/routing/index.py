@@ -66,8 +66,13 @@ class Claims:
                     break
         return found
 
-    def common(self, replicas: int) -> int:
-        """The tokens that more than half of so many replicas hold."""
+    @property
+    def most_tokens(self) -> int:
+        """What whoever holds most of it is claimed to hold."""
+        return self._steps[0][1] if self._steps else 0
+
+    def common_tokens(self, replicas: int) -> int:
+        """What more than half of so many replicas hold."""
         return next((end for mask, end in self._steps if 2 * mask.bit_count() > replicas), 0)
 
 
