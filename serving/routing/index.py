@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from serving.routing.prefix import Prefix
 
-#: Of one gateway, 64 MiB at the most. Of 1 KiB of text each, so 100 million tokens of caches.
+#: Of one gateway; 80 MiB at the most. A key is for 1 KiB of text or more, so these are prompts of
+#: 100 million tokens.
 MOST_KEYS = 400_000
 #: Replicas since everything was forgotten last. Bounds the bytes of a key's holders.
 MOST_HOLDERS = 512

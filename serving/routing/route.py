@@ -2,11 +2,12 @@
 
 Rules
 1. Everything is weighed in one unit, tokens of work. What is ahead at a replica is waited for once.
-   What of the prompt it has to compute is waited for by this request, and by all that come while
-   the replica is busy: in the simplest queue (M/M/1) as many as there are in it on average. So a
-   request stays where its beginning is held until waiting there costs more than computing it
-   elsewhere, the more so the busier all are, and a miss goes to whoever has least to do. There
-   are no weights between scores.
+   What of the prompt it has to compute is waited for by this request and, when even the shortest
+   queue is one, by those who will be behind it. So a request stays where its beginning is held
+   until waiting there costs more than computing it elsewhere, the longer the busier all are, and
+   a miss goes to whoever has least to do. There are no weights between scores.
+   It follows that a replica is never chosen that has more ahead than the prompt itself and
+   `1 + _BEHIND` times what the least busy one has.
 2. A prompt that comes in through several gateways must go to one replica without a word between
    them. So each prompt has a home, the same for every gateway. Where others send a share of the
    requests, it is one to four that they have sent this one there: the home counts as holding a
@@ -41,6 +42,8 @@ from serving.routing.work import Traffic, Work
 Dice = Callable[[int], int]
 """n -> a number in [0, n)."""
 
+#: Who will be behind this request, as a multiple of who is in the shortest queue now.
+_BEHIND = 2.0
 #: The odds of rule 2. More finds more in caches and lets the slowest wait longer, less the reverse.
 _HOMING = 0.25
 
@@ -138,8 +141,8 @@ class Router:
 def _works(slots: list[Slot], asked: float, held: list[float]) -> list[float]:
     """What the choice of each replica costs, in tokens."""
     ahead = [slot.ahead_tokens for slot in slots]
-    queue = sum(ahead) / len(ahead) / slots[0].traffic.tokens
-    times = 1.0 + queue
+    queue = min(ahead) / max(asked, slots[0].traffic.tokens)
+    times = 1.0 + _BEHIND * queue
     return [tokens + (asked - own) * times for tokens, own in zip(ahead, held, strict=True)]
 
 
