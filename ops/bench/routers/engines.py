@@ -119,7 +119,8 @@ class Port:
 
     def _on_timer(self, due_s: float) -> None:
         self._timer = self._timer_s = None
-        self.lateness.count(self.clock.now_s() - due_s)
+        # A timer may fire a little early; then it is set once more.
+        self.lateness.count(max(0.0, self.clock.now_s() - due_s))
         self._catch_up()
         self._set_timer()
 
