@@ -1,7 +1,8 @@
-"""How good a replica is for a request, in (0, 1]; better is higher."""
+"""How good each replica is for a request, in (0, 1]; better is higher."""
 
-from serving.routing.table import Slot
+from collections.abc import Iterable
 
 
-def least_load(slot: Slot) -> float:
-    return 1.0 / (1 + slot.in_flight + slot.others)
+def least_work(work_tokens: Iterable[float]) -> list[float]:
+    """By the work that the choice costs."""
+    return [1.0 / (1.0 + tokens) for tokens in work_tokens]
