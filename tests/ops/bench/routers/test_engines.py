@@ -13,9 +13,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from ops.bench import wire
 from ops.bench.routers import metrics
-from ops.bench.routers.clock import Clock
 from ops.bench.routers.engine import Engine
-from ops.bench.routers.engines import Connection, Port
+from ops.bench.routers.engines import Clock, Connection, Port
 from ops.bench.routers.service import Service
 from serving.gateway.sse import Tokens
 
