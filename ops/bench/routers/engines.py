@@ -6,6 +6,7 @@ router may ask of vLLM: chat and text completions, models, health, version, load
 
 import argparse
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -16,7 +17,6 @@ import uvloop
 
 from ops.bench import wire
 from ops.bench.routers import metrics, question
-from ops.bench.routers.clock import Clock
 from ops.bench.routers.engine import Engine, Job, Progress
 from ops.bench.routers.service import Service
 from ops.bench.upstream import BadRequest, Request, parse
@@ -42,6 +42,20 @@ def _reply(status: str, body: bytes, kind: str = "application/json") -> bytes:
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Modelled time: the engines' seconds pass `speed` times as fast as the wall's."""
+
+    wall_s: Callable[[], float]
+    speed: float
+
+    def now_s(self) -> float:
+        return self.wall_s() * self.speed
+
+    def wall_at(self, modelled_s: float) -> float:
+        return modelled_s / self.speed
 
 
 @dataclass(slots=True)
@@ -119,7 +133,8 @@ class Port:
 
     def _on_timer(self, due_s: float) -> None:
         self._timer = self._timer_s = None
-        self.lateness.count(self.clock.now_s() - due_s)
+        # A timer may fire a little early; then it is set once more.
+        self.lateness.count(max(0.0, self.clock.now_s() - due_s))
         self._catch_up()
         self._set_timer()
 

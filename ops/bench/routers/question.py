@@ -35,7 +35,7 @@ class Question(msgspec.Struct):
 
     @property
     def text(self) -> bytes:
-        return "\n".join((self.prompt, *(m.content for m in self.messages))).strip().encode()
+        return (self.prompt + "\n".join(message.content for message in self.messages)).encode()
 
     @property
     def output_tokens(self) -> int:

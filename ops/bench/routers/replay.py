@@ -153,7 +153,7 @@ class _Reply:
             self._first_s = self._run.loop.time()
 
     def end(self, problem: str | None) -> None:
-        if self._is_over:
+        if self._is_over or self._run.is_over:
             return
         self._is_over = True
         run, now_s = self._run, self._run.loop.time()
@@ -172,6 +172,8 @@ class _Run:
         self.replies = Replies()
         self.start_s = self.loop.time() + _RUN_UP_S
         self.is_done = asyncio.Event()
+        #: What is still on its way has been counted, or is not wanted any more.
+        self.is_over = False
         self._left = count
 
     def ended(self, now_s: float) -> None:
@@ -212,6 +214,7 @@ async def replay(asked: Sequence[Send], targets: Sequence[Target], patience_s: f
         run.give_up()
     finally:
         gc.unfreeze()
+        run.is_over = True
         for line in lines:
             line.close()
     return run.replies
