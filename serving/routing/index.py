@@ -55,9 +55,10 @@ class Claims:
     def believed(self, replica_ids: list[str]) -> list[float]:
         """The same for each replica, in tokens that are worth counting on."""
         found = [0.0] * len(replica_ids)
-        steps, holders = self._steps, self._holders
-        for number, replica_id in enumerate(replica_ids if steps else ()):
-            holder = holders.get(replica_id)
+        steps = self._steps
+        if not steps:
+            return found
+        for number, holder in enumerate(map(self._holders.get, replica_ids)):
             if holder is None:
                 continue
             bit = holder.bit

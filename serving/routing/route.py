@@ -7,7 +7,7 @@ Rules
    until waiting there costs more than computing it elsewhere, the longer the busier all are, and
    a miss goes to whoever has least to do. There are no weights between scores.
    It follows that a replica is never chosen that has more ahead than the prompt itself and
-   `1 + _BEHIND` times what the least busy one has.
+   three times what the least busy one has.
 2. A prompt that comes in through several gateways must go to one replica without a word between
    them. So each prompt has a home, the same for every gateway. Where others send a share of the
    requests, it is one to four that they have sent this one there: the home counts as holding a
@@ -42,8 +42,6 @@ from serving.routing.work import Traffic, Work
 Dice = Callable[[int], int]
 """n -> a number in [0, n)."""
 
-#: Who will be behind this request, as a multiple of who is in the shortest queue now.
-_BEHIND = 2.0
 #: The odds of rule 2. More finds more in caches and lets the slowest wait longer, less the reverse.
 _HOMING = 0.25
 
@@ -106,10 +104,9 @@ class Router:
         if key is not None and ask.prefix.keys:
             at_home = home(key, able)
             held[at_home] += self._beyond(able[at_home], ask, claims, len(able))
-        asked = ask.prompt_tokens
-        number = pick(able, least_work(_works(able, asked, held)), key, dice)
+        number = pick(able, least_work(able, ask.prompt_tokens, held), key, dice)
         slot = able[number]
-        work = Work(asked - held[number], _output_tokens(traffic, ask))
+        work = Work(ask.prompt_tokens - held[number], _output_tokens(traffic, ask))
         return Choice(slot, ask, work, claims.tokens(slot.replica_id))
 
     def _beyond(self, slot: Slot, ask: Ask, claims: Claims, replicas: int) -> float:
@@ -136,14 +133,6 @@ class Router:
 
     def forget(self, replica_id: str) -> None:
         self.index.forget(replica_id)
-
-
-def _works(slots: list[Slot], asked: float, held: list[float]) -> list[float]:
-    """What the choice of each replica costs, in tokens."""
-    ahead = [slot.ahead_tokens for slot in slots]
-    queue = min(ahead) / max(asked, slots[0].traffic.tokens)
-    times = 1.0 + _BEHIND * queue
-    return [tokens + (asked - own) * times for tokens, own in zip(ahead, held, strict=True)]
 
 
 def _home_key(ask: Ask, claims: Claims, replicas: int) -> int | None:
