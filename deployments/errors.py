@@ -5,7 +5,9 @@ DeploymentError
 │   ├── FleetInvalid
 │   ├── FleetBlocked        right by itself, but parts of it fit nowhere on the inventory
 │   ├── InventoryInvalid
-│   └── CatalogueInvalid
+│   ├── CatalogueInvalid
+│   ├── CalibrationInvalid
+│   └── TraceInvalid
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
@@ -43,6 +45,14 @@ class InventoryInvalid(FileInvalid):
 
 class CatalogueInvalid(FileInvalid):
     """A file of the catalogue does, which only a change of Flotilla can have brought about."""
+
+
+class CalibrationInvalid(FileInvalid):
+    """A calibration does."""
+
+
+class TraceInvalid(FileInvalid):
+    """A trace does, or holds nothing that could be played."""
 
 
 class ServeError(DeploymentError):

@@ -7,6 +7,7 @@ import click
 
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
+from ops.commands.calibrate import calibrate
 from ops.commands.deploy import deploy
 from ops.commands.doctor import doctor
 from ops.commands.front_door import render_front_door
@@ -36,6 +37,7 @@ COMMANDS: tuple[click.Command, ...] = (
     render_front_door,
     ray,
     doctor,
+    calibrate,
 )
 
 

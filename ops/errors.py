@@ -9,6 +9,7 @@ OpsError
 ├── NodeInUse           a node that is to go still holds a replica
 ├── HubFailed           Hugging Face's hub does not give what was asked for
 ├── WeightsFailed       a checkpoint cannot be brought to a disk, or is not known
+├── EngineUnmeasurable  an engine does not answer, or not in a way that can be timed
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -73,6 +74,10 @@ class HubFailed(OpsError):
 
 class WeightsFailed(OpsError):
     """A checkpoint cannot be brought to a disk, or is not known."""
+
+
+class EngineUnmeasurable(OpsError):
+    """An engine does not answer, or not in a way that can be timed."""
 
 
 class FileNotWritten(OpsError):
