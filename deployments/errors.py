@@ -7,7 +7,8 @@ DeploymentError
 │   ├── InventoryInvalid
 │   ├── CatalogueInvalid
 │   ├── CalibrationInvalid
-│   └── TraceInvalid
+│   ├── TraceInvalid
+│   └── EventInvalid
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
@@ -53,6 +54,10 @@ class CalibrationInvalid(FileInvalid):
 
 class TraceInvalid(FileInvalid):
     """A trace does, or holds nothing that could be played."""
+
+
+class EventInvalid(FileInvalid):
+    """An event of a simulation does."""
 
 
 class ServeError(DeploymentError):
