@@ -17,6 +17,7 @@ import msgspec
 from serving import bounds, errors
 from serving.errors import ApiError, Refusal
 from serving.gateway import shape
+from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
@@ -27,7 +28,8 @@ from serving.gateway.stream import Passage, StreamAttempt
 from serving.gateway.upstream import Path, Upstream
 from serving.protocol import Checked
 from serving.routing.retry import Attempts
-from serving.routing.table import Slot
+from serving.routing.route import Answer, Ask, Choice
+from serving.routing.table import Flight, Slot
 from serving.usage import Outcome, UsageRecord
 
 if TYPE_CHECKING:
@@ -43,10 +45,12 @@ class Job:
         "_attempt",
         "_attempts",
         "_checked",
+        "_choice",
         "_core",
         "_deadline_s",
         "_events",
         "_exchange",
+        "_flight",
         "_is_recorded",
         "_is_retrying",
         "_max_tokens",
@@ -73,6 +77,8 @@ class Job:
         self._attempts = Attempts()
         self._attempt: Attempt | None = None
         self._events: EventFilter | None = None
+        self._choice: Choice | None = None
+        self._flight: Flight | None = None
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
@@ -129,12 +135,18 @@ class Job:
         if fitted is None:
             fitted = await fitter.fit(self._checked, self._asked)
         self._model, self._max_tokens = fitted.model, fitted.max_tokens
+        await self._forward(
+            ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
+        )
+
+    async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
         while True:
-            slot = self._core.route(self._model.replica_set, self._attempts.tried)
-            if slot is None:
+            choice = self._core.route(self._model.replica_set, ask, self._attempts.tried)
+            if choice is None:
                 raise failure or unavailable()
-            with slot.reserved():
+            self._choice, slot = choice, choice.slot
+            with self._core.router.send(choice) as self._flight:
                 try:
                     return await self._try(slot)
                 except NotTaken as error:
@@ -219,8 +231,14 @@ class Job:
             extra=self._fallback_header(),
             most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,
             settle=self._settle,
+            began=self._began,
         )
         return StreamAttempt(expected, param, core.loop, passage)
+
+    def _began(self) -> None:
+        """The first token is here."""
+        if self._flight is not None:
+            self._flight.began()
 
     # Answers
     def _reply(self, body: bytes) -> None:
@@ -266,6 +284,12 @@ class Job:
     # The record
     def _settle(self) -> None:
         self._record(Outcome.COMPLETE)
+        tokens = self._counted()
+        if self._choice is not None and tokens.prompt_tokens:
+            self._core.router.learn(
+                self._choice,
+                Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),
+            )
 
     def _record(self, outcome: Outcome) -> None:
         if self._is_recorded:
@@ -281,7 +305,7 @@ class Job:
                 self._replica_id,
                 tokens.prompt_tokens,
                 tokens.completion_tokens or 0,
-                tokens.cached_tokens,
+                tokens.cached_tokens or 0,
                 outcome,
                 self._started_wall_s,
                 self._core.loop.time() - self._started_s,
