@@ -20,7 +20,7 @@ from deployments.render import ingress_application, replica_application
 from deployments.running import Running, running_of
 from deployments.simulation.accelerators import Accelerators
 from deployments.simulation.agenda import Agenda
-from deployments.simulation.engine import Engine, Work
+from deployments.simulation.engine import Engine, Progress
 from deployments.simulation.gateway import Gateway
 from deployments.simulation.replica import Replica
 from deployments.weights import storage_roots
@@ -140,7 +140,7 @@ class Cluster:
             nodes=action.nodes,
             engine=self.engine(action.model),
             agenda=self.agenda,
-            settled=self._settled,
+            heard=self._heard,
             number=self._number,
         )
         self.replicas[replica.name] = replica
@@ -175,8 +175,8 @@ class Cluster:
         ends_s = self.agenda.now_s + self.site.fleet.grace_s
         self.agenda.at(ends_s, lambda: self._end_of_grace(replica))
 
-    def _settled(self, replica: Replica, work: Work) -> None:
-        self.gateway.settled(replica, work)
+    def _heard(self, replica: Replica, progress: Progress) -> None:
+        self.gateway.heard(progress)
         if replica.phase is Phase.DRAINING and replica.is_idle and replica in self.draining:
             self._gone(replica)
 

@@ -65,14 +65,27 @@ class _Stretch:
         return self.begin_s + self.steps * self.step_s
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the end of a stretch brought."""
+
+    #: Requests that have their first token now.
+    began: tuple[Work, ...]
+    #: Requests that this was the end of, with `ended_s` where they were answered.
+    ended: tuple[Work, ...]
+
+
+_NONE = Progress((), ())
+
+
 @dataclass(slots=True, eq=False)
 class Engine:
     """What one replica works on."""
 
     time: ServiceTime
     cache: PrefixCache
-    #: Tokens of a block that the cache can name.
-    named_tokens: int
+    #: Of the trace.
+    block_tokens: int
     #: How long a request may wait, from its arrival at a gateway on.
     patience_s: float
     preempted: int = 0
@@ -109,6 +122,18 @@ class Engine:
         undecoded = (*self.waiting, *self._prompting)
         return self._context_tokens + sum(work.prompt_tokens for work in undecoded)
 
+    @property
+    def _named_tokens(self) -> int:
+        """Of a block that the cache can name: the larger one of the trace's and the engine's."""
+        return max(self.block_tokens, self.time.cache.block_tokens)
+
+    def named(self, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        """A trace's blocks as the cache names them. An id stands for all that comes before it, so of
+        several in one block of the engine the last one is its name.
+        """
+        every = self._named_tokens // self.block_tokens
+        return blocks[every - 1 :: every]
+
     def can_ever_hold(self, arrival: Arrival) -> bool:
         """Whether the empty cache has room for it."""
         return self._blocks(arrival.prompt_tokens + arrival.output_tokens) <= self.cache.capacity
@@ -128,23 +153,27 @@ class Engine:
         self._stretch = None
         return left
 
-    def advance(self) -> list[Work]:
-        """Ends the steps under way, and begins the next ones; the requests that this was the end of,
-        with `ended_s` where they were answered.
-        """
+    def advance(self) -> Progress:
+        """Ends the steps under way, and begins the next ones."""
         stretch = self._stretch
         if stretch is None:
-            return []
+            return _NONE
         now_s = stretch.end_s
-        done = self._decoded(stretch.steps, now_s)
-        for work, tokens in stretch.chunks:
-            work.computed_tokens += tokens
-            if work.computed_tokens == work.prompt_tokens:
-                self._prompting.remove(work)
-                done += self._first_token(work, now_s)
-        done += self._late(now_s)
+        ended = self._decoded(stretch.steps, now_s)
+        began = [work for work, tokens in stretch.chunks if self._computed(work, tokens)]
+        for work in began:
+            ended += self._token(work, now_s)
+        ended += self._late(now_s)
         self._begin(now_s)
-        return done
+        return Progress(tuple(began), tuple(ended))
+
+    def _computed(self, work: Work, tokens: int) -> bool:
+        """Whether that was the rest of its prompt."""
+        work.computed_tokens += tokens
+        if work.computed_tokens < work.prompt_tokens:
+            return False
+        self._prompting.remove(work)
+        return True
 
     def _late(self, now_s: float) -> list[Work]:
         """Rule 4. Only those in front are looked at: the others came later."""
@@ -169,7 +198,8 @@ class Engine:
             done.append(self._finished(work, now_s))
         return done
 
-    def _first_token(self, work: Work, now_s: float) -> list[Work]:
+    def _token(self, work: Work, now_s: float) -> list[Work]:
+        """The one that comes with the end of its prompt."""
         if work.first_token_s is None:
             work.first_token_s = now_s + self.time.overhead_s
         work.left_tokens -= 1
@@ -257,10 +287,10 @@ class Engine:
 
     def _starts(self, work: Work) -> bool:
         """Takes its room in the cache, if there is enough."""
-        found = self.cache.hits(work.blocks) * self.named_tokens
+        found = self.cache.hits(work.blocks) * self._named_tokens
         # The last token is computed whatever is found.
-        found = min(found, (work.prompt_tokens - 1) // self.named_tokens * self.named_tokens)
-        named = len(work.blocks) * self.named_tokens // self.time.cache.block_tokens
+        found = min(found, (work.prompt_tokens - 1) // self._named_tokens * self._named_tokens)
+        named = len(work.blocks) * self._named_tokens // self.time.cache.block_tokens
         nameless = self._blocks(work.prompt_tokens) - named
         if not self.cache.take(work.blocks, nameless, spare=self._growth(1)):
             return False

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from cluster.shape import Shape
 from deployments.simulation.agenda import Agenda
-from deployments.simulation.engine import Engine, Work
+from deployments.simulation.engine import Engine, Progress, Work
 from serving.replica.arguments import MAX_NUM_QUEUED_REQS
 from serving.snapshot import Load, Phase, ReplicaReport
 
-Settled = Callable[["Replica", Work], None]
+Heard = Callable[["Replica", Progress], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +24,8 @@ class Replica:
     nodes: tuple[str, ...]
     engine: Engine
     agenda: Agenda
-    #: Hears of every request that was answered, or was late.
-    settled: Settled
+    #: Hears of everything that becomes of its requests.
+    heard: Heard
     #: Of all replicas that ever were.
     number: int
     phase: Phase = Phase.STARTING
@@ -79,7 +79,6 @@ class Replica:
         if self.engine.next_s is None or self.engine.next_s > self.agenda.now_s:
             return
         self._wakes_s = None
-        done = self.engine.advance()
+        progress = self.engine.advance()
         self._plan()
-        for work in done:
-            self.settled(self, work)
+        self.heard(self, progress)

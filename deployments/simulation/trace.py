@@ -26,7 +26,6 @@ MAX_REQUESTS = 2_000_000
 #: A year.
 MAX_MS = 366 * 86_400_000
 MAX_TOKENS = 1 << 24
-MAX_ID = 1 << 62
 #: Of the lines that are left out, so many are named.
 MOST_NAMED = 5
 MOST_BAD_SHARE = 0.1
@@ -86,7 +85,7 @@ class _Line(msgspec.Struct):
     timestamp: Annotated[float, Meta(ge=0, le=MAX_MS)]
     input_length: Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
     output_length: Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
-    hash_ids: list[Annotated[int, Meta(ge=0, le=MAX_ID)]] = []
+    hash_ids: list[Annotated[int, Meta(ge=0)]] = []
     model: str | None = None
 
 
@@ -109,6 +108,8 @@ class _Reader:
         self._file = file
         self._names = names
         self._block_tokens = block_tokens
+        #: As the file names them -> in the order in which they come.
+        self._numbers: dict[int, int] = {}
         self._decoder = msgspec.json.Decoder(_Line)
         self.seen = 0
         self.left_out = 0
@@ -159,7 +160,8 @@ class _Reader:
             )
         if len(set(ids)) < len(ids):
             raise ValueError("names a block twice: an id stands for all that comes before it, too")
-        return tuple(ids[: tokens // size])
+        numbers = self._numbers
+        return tuple(numbers.setdefault(each, len(numbers)) for each in ids[: tokens // size])
 
     def _leave_out(self, number: int, reason: str) -> None:
         self.left_out += 1
