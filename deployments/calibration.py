@@ -79,7 +79,9 @@ class Calibration(Strict):
     origin: str = Field(min_length=1, max_length=1000)
     #: Of a request before the engine's scheduler sees it, and of its answer on the way back.
     overhead: Spread
-    prefill: Annotated[tuple[Prefill, ...], Field(min_length=2, max_length=MAX_POINTS, strict=False)]
+    prefill: Annotated[
+        tuple[Prefill, ...], Field(min_length=2, max_length=MAX_POINTS, strict=False)
+    ]
     #: With contexts so short that their length does not matter.
     decode: Annotated[tuple[Decode, ...], Field(min_length=1, max_length=MAX_POINTS, strict=False)]
     #: With contexts long enough that it does.

@@ -8,7 +8,8 @@ DeploymentError
 │   ├── CatalogueInvalid
 │   ├── CalibrationInvalid
 │   ├── TraceInvalid
-│   └── EventInvalid
+│   ├── EventInvalid
+│   └── SimulationImpossible    a model has no service time, or blocks do not match
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
@@ -58,6 +59,10 @@ class TraceInvalid(FileInvalid):
 
 class EventInvalid(FileInvalid):
     """An event of a simulation does."""
+
+
+class SimulationImpossible(FileInvalid):
+    """The fleet is right, but parts of it cannot be simulated."""
 
 
 class ServeError(DeploymentError):

@@ -85,8 +85,14 @@ def estimated(need: Need, accelerator: Accelerator, batch: Batch) -> Calibration
         ),
         cache=Cache(blocks=found.kv_cache.blocks, block_tokens=found.kv_cache.block_size),
         batch=batch,
-        start=_exact(START_S + _weight_bytes(found) / DISK_BYTES_PER_S),
+        start=_exact(start_s(found)),
     )
+
+
+def start_s(found: Fit) -> float:
+    """Of a start: the weights are read from disk."""
+    weights = sum(stage.weight_bytes for stage in found.stages) * found.shape.tensor
+    return START_S + weights / DISK_BYTES_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +143,6 @@ def _visited(facts: Facts, architecture: Architecture) -> float:
     if not experts or type(chosen) is not int or type(count) is not int or count < 1:
         return architecture.parameters
     return architecture.parameters - experts * (1 - min(chosen / count, 1))
-
-
-def _weight_bytes(found: Fit) -> int:
-    return sum(stage.weight_bytes for stage in found.stages) * found.shape.tensor
 
 
 def _exact(seconds: float) -> Spread:

@@ -91,7 +91,9 @@ def spread(values_s: list[float]) -> Spread:
 
 def _beyond(whole: Spread, step: Spread) -> Spread:
     """What a request costs beyond the one step that it takes."""
-    return spread([max(value - step.median, 0.0) for value in (whole.low, whole.median, whole.high)])
+    return spread(
+        [max(value - step.median, 0.0) for value in (whole.low, whole.median, whole.high)]
+    )
 
 
 def _powers(most: int) -> Iterator[int]:

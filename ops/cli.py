@@ -18,6 +18,7 @@ from ops.commands.plan import plan
 from ops.commands.ray import ray
 from ops.commands.render import render
 from ops.commands.render_cluster import render_cluster
+from ops.commands.simulate import simulate
 from ops.commands.status import status
 from ops.commands.up import down, up
 from ops.errors import OpsError
@@ -37,6 +38,7 @@ COMMANDS: tuple[click.Command, ...] = (
     render_front_door,
     ray,
     doctor,
+    simulate,
     calibrate,
 )
 

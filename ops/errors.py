@@ -10,6 +10,7 @@ OpsError
 ├── HubFailed           Hugging Face's hub does not give what was asked for
 ├── WeightsFailed       a checkpoint cannot be brought to a disk, or is not known
 ├── EngineUnmeasurable  an engine does not answer, or not in a way that can be timed
+├── PlotsMissing        matplotlib is not installed
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -78,6 +79,13 @@ class WeightsFailed(OpsError):
 
 class EngineUnmeasurable(OpsError):
     """An engine does not answer, or not in a way that can be timed."""
+
+
+class PlotsMissing(OpsError):
+    """matplotlib is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("--plots needs matplotlib: `pip install 'flotilla[plots]'`")
 
 
 class FileNotWritten(OpsError):

@@ -87,9 +87,7 @@ class TimedEngine:
         found = _CACHE.search(text)
         said = dict(re.findall(r'(\w+)="([^"]*)"', found.group(1))) if found else {}
         try:
-            return Cache(
-                blocks=int(said["num_gpu_blocks"]), block_tokens=int(said["block_size"])
-            )
+            return Cache(blocks=int(said["num_gpu_blocks"]), block_tokens=int(said["block_size"]))
         except (KeyError, ValueError):
             raise EngineUnmeasurable(
                 f"{url} does not say how large the KV cache is: name a vLLM engine, not a gateway"

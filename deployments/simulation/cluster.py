@@ -74,8 +74,7 @@ class Cluster:
         made = self._plan(counts)
         made.require_whole()
         self._apply(made)
-        for replica in self.replicas.values():
-            self._ready(replica)
+        self._ready(*self.replicas.values())
         return made
 
     def follow(self, counts: Counts | None = None) -> Plan:
@@ -155,18 +154,20 @@ class Cluster:
                 ready_s = now_s + self.start_s(replica.model)
                 self.agenda.at(ready_s, lambda replica=replica: self._ready(replica))
 
-    def _ready(self, replica: Replica) -> None:
-        if self.replicas.get(replica.name) is replica and replica.phase is Phase.STARTING:
+    def _ready(self, *replicas: Replica) -> None:
+        """Those that still start: the others have gone or were ready before."""
+        ready = [each for each in replicas if each.phase is Phase.STARTING]
+        for replica in ready:
             replica.phase = Phase.READY
-            self.gateway.joined(replica)
+        self.gateway.joined(ready)
 
     def _stop(self, replica: Replica) -> None:
         del self.replicas[replica.name]
         del self.running[replica.name]
+        replica.phase = Phase.DRAINING
         if replica in self.held_up:
             self.held_up.remove(replica)
             return
-        replica.phase = Phase.DRAINING
         self.gateway.left(replica)
         self.draining.append(replica)
         if replica.is_idle:

@@ -5,7 +5,7 @@ each knows of the others' requests, it would know from heartbeats a fraction of 
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -105,14 +105,15 @@ class Gateway:
         else:
             self._end(request, Ending.TOO_LONG)
 
-    def joined(self, replica: Replica) -> None:
-        """A replica is ready: those that waited for one go on."""
-        self._replicas[replica.id] = replica
-        self.ready[replica.model] += 1
+    def joined(self, replicas: Sequence[Replica]) -> None:
+        """Replicas are ready: those that waited for one go on."""
+        for replica in replicas:
+            self._replicas[replica.id] = replica
+            self.ready[replica.model] += 1
         self._list()
-        waiting = self.queued.pop(replica.model, deque())
-        for request in waiting:
-            self._send(request)
+        for model in dict.fromkeys(replica.model for replica in replicas):
+            for request in self.queued.pop(model, ()):
+                self._send(request)
 
     def left(self, replica: Replica) -> None:
         """A replica takes no more requests."""

@@ -40,14 +40,24 @@ class ServiceTime:
         return (end - begin) * (self.prompt_token_s + self.prompt_pair_s * (end + begin))
 
 
-def service_time(calibration: Calibration, start_s: float) -> ServiceTime:
-    """`start_s` is for a calibration that does not say how long a start takes."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of the engine that is simulated; the one that was measured may have had others."""
+
+    batch: Batch
+    cache: Cache
+    #: For a calibration that does not say how long a start takes.
+    start_s: float
+
+
+def service_time(calibration: Calibration, limits: Limits) -> ServiceTime:
+    """The service time of a replica with these limits."""
     context_token_s = _context_token_s(calibration)
     points = [
         (point.sequences, max(_short_s(point, context_token_s), 0.0))
         for point in calibration.decode
     ]
-    step_s = tuple(_line(points, n) for n in range(calibration.batch.sequences + 1))
+    step_s = tuple(_line(points, n) for n in range(limits.batch.sequences + 1))
     token_s, pair_s = _prompt(calibration, step_s[0])
     return ServiceTime(
         overhead_s=_overhead_s(calibration, step_s[0], token_s),
@@ -55,9 +65,9 @@ def service_time(calibration: Calibration, start_s: float) -> ServiceTime:
         context_token_s=context_token_s,
         prompt_token_s=token_s,
         prompt_pair_s=pair_s,
-        batch=calibration.batch,
-        cache=calibration.cache,
-        start_s=calibration.start.median if calibration.start else start_s,
+        batch=limits.batch,
+        cache=limits.cache,
+        start_s=calibration.start.median if calibration.start else limits.start_s,
     )
 
 
@@ -73,8 +83,7 @@ def _context_token_s(calibration: Calibration) -> float:
         (long.seconds.median - short[long.sequences].seconds.median)
         / (long.sequences * (long.context_tokens - short[long.sequences].context_tokens))
         for long in calibration.long_decode
-        if long.sequences in short
-        and long.context_tokens > short[long.sequences].context_tokens
+        if long.sequences in short and long.context_tokens > short[long.sequences].context_tokens
     ]
     return max(sum(found) / len(found), 0.0) if found else 0.0
 

@@ -108,7 +108,9 @@ def _origin() -> str:
 
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     engine = installed_vllm() or "an engine elsewhere"
-    return f"{today}, {engine}, asked from a machine with {os.cpu_count()} {platform.machine()} cores"
+    return (
+        f"{today}, {engine}, asked from a machine with {os.cpu_count()} {platform.machine()} cores"
+    )
 
 
 async def _measured(engine: _Engine, subject: "Subject", how: "Rounds") -> "Calibration":
