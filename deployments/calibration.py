@@ -1,10 +1,11 @@
-"""How long one replica takes for its work: what was measured on a running engine, or worked out from
-data sheets, as a file keeps it. Pure.
+"""How long one replica takes for its work: what was measured on a running engine, or worked out
+from data sheets, as a file keeps it. Pure.
 
-`basis` says which of the two it is, and whoever prints a figure that comes from here says it too: an
-estimate is never shown as a measurement.
+`basis` says which of the two it is, and whoever prints a figure that comes from here says it too:
+an estimate is never shown as a measurement.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -99,5 +100,5 @@ class Calibration(Strict):
 
 
 def _require_rising(name: str, values: list[int]) -> None:
-    if any(following <= value for value, following in zip(values, values[1:], strict=False)):
+    if any(following <= value for value, following in pairwise(values)):
         raise ValueError(f"the points of {name} do not rise")

@@ -1,5 +1,5 @@
-"""A calibration file becomes a Calibration, or a list of all that is wrong with it; and the other way
-round.
+"""A calibration file becomes a Calibration, or a list of all that is wrong with it; and the other
+way round.
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What one step of an engine may hold: the fleet's own word, else vLLM's default for the accelerator.
-Pure.
+"""What one step of an engine may hold: the fleet's own word, else vLLM's default for the
+accelerator. Pure.
 
 vLLM 0.32.0, `EngineArgs.get_batch_defaults`, for a server.
 """

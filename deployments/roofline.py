@@ -1,9 +1,9 @@
 """A calibration for what nobody has measured, from data sheets. An estimate, and named one. Pure.
 
-A step reads all weights and the cache of its sequences once and multiplies each of its tokens with the
-weights that it visits; both take the time that memory and arithmetic of the accelerators need, one
-after the other, at a share of what the data sheet promises. Stages of a pipeline follow one another.
-The shares and the constants are assumptions: no figure here was measured.
+A step reads all weights and the cache of its sequences once and multiplies each of its tokens with
+the weights that it visits; both take the time that memory and arithmetic of the accelerators need,
+one after the other, at a share of what the data sheet promises. Stages of a pipeline follow one
+another. The shares and the constants are assumptions: no figure here was measured.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ DATA_SHEETS: Mapping[str, DataSheet] = {
 
 
 def estimated(need: Need, accelerator: Accelerator, batch: Batch) -> Calibration | None:
-    """The estimate for a model; None where its architecture, its fit or the data sheet is unknown."""
+    """The estimate for a model; None where architecture, fit or data sheet are unknown."""
     sheet = DATA_SHEETS.get(accelerator.kind)
     found = need.fits.get(accelerator)
     architecture = need.facts.architecture

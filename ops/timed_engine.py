@@ -1,8 +1,8 @@
-"""An engine as a client with a stop watch sees it: streamed completions over OpenAI's HTTP, and what
-vLLM's `/metrics` says of its cache.
+"""An engine as a client with a stop watch sees it: streamed completions over OpenAI's HTTP, and
+what vLLM's `/metrics` says of its cache.
 
-Prompts are token ids, so that their length is exact on any tokenizer; answers have exactly the length
-that was asked for (`ignore_eos`, which is vLLM's).
+Prompts are token ids, so that their length is exact on any tokenizer; answers have exactly the
+length that was asked for (`ignore_eos`, which is vLLM's).
 """
 
 import asyncio

@@ -5,7 +5,7 @@ Rules
 2. What is asked for is held as a whole or not at all.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from deployments.simulation.replica import Replica
@@ -20,7 +20,7 @@ class Accelerators:
         self._held: Counter[str] = Counter()
         self._since_s = 0.0
         #: Accelerator-seconds that each model has held so far.
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         #: (when, model, accelerators from then on).
         self.changes: list[tuple[float, str, int]] = []
 

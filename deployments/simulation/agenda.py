@@ -2,8 +2,8 @@
 
 Rules
 1. Time never goes back.
-2. Of what happens at the same moment, what was planned first happens first: the same input gives the
-   same run.
+2. Of what happens at the same moment, what was planned first happens first: the same input gives
+   the same run.
 """
 
 from collections.abc import Callable

@@ -3,13 +3,14 @@
 Rules
 1. Serve is told what a plan says, as a deploy would tell it; what it was told is what the next plan
    sees as running.
-2. A replica that is to go drains first, for as long as the fleet's grace, and holds its accelerators
-   until then. One that is to come waits for its accelerators.
+2. A replica that is to go drains first, for as long as the fleet's grace, and holds its
+   accelerators until then. One that is to come waits for its accelerators.
 3. A node that leaves takes with it every replica that has a stage there.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from cluster.inventory import Inventory
 from deployments.counts import Counts
@@ -70,7 +71,7 @@ class Cluster:
         self.running |= running_of({INGRESS_APPLICATION: ingress})
 
     def begin(self, counts: Counts | None = None) -> Plan:
-        """The fleet as it is before the first request: every replica is ready. Raises FleetBlocked."""
+        """The fleet before the first request: every replica is ready. Raises FleetBlocked."""
         made = self._plan(counts)
         made.require_whole()
         self._apply(made)
@@ -152,7 +153,7 @@ class Cluster:
             if self.accelerators.hold(replica, now_s):
                 self.held_up.remove(replica)
                 ready_s = now_s + self.start_s(replica.model)
-                self.agenda.at(ready_s, lambda replica=replica: self._ready(replica))
+                self.agenda.at(ready_s, partial(self._ready, replica))
 
     def _ready(self, *replicas: Replica) -> None:
         """Those that still start: the others have gone or were ready before."""
@@ -174,7 +175,7 @@ class Cluster:
             self._gone(replica)
             return
         ends_s = self.agenda.now_s + self.site.fleet.grace_s
-        self.agenda.at(ends_s, lambda: self._end_of_grace(replica))
+        self.agenda.at(ends_s, partial(self._end_of_grace, replica))
 
     def _heard(self, replica: Replica, progress: Progress) -> None:
         self.gateway.heard(progress)

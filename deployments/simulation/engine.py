@@ -1,8 +1,8 @@
 """One replica's engine as a server of steps: continuous batching with chunked prefill. Pure.
 
 Rules (vLLM 0.32.0, v1/core/sched/scheduler.py)
-1. A step makes a token for every sequence that is decoding and fills what is left of its tokens with
-   prompts: first those begun, then new ones in the order in which they came.
+1. A step makes a token for every sequence that is decoding and fills what is left of its tokens
+   with prompts: first those begun, then new ones in the order in which they came.
 2. A request begins when there is a sequence free, and room for its whole prompt in the cache.
 3. The step that computes a prompt's last token makes its first one. The engine decides again only
    between steps.
@@ -10,8 +10,9 @@ Rules (vLLM 0.32.0, v1/core/sched/scheduler.py)
 5. Where decoding finds no room, the request that began last loses all it has and waits in front;
    when it begins again its prompt and what it had written are computed anew.
 
-Steps that only decode change nothing but lengths, so all of them up to the next thing that happens are
-one stretch, whatever their number. Something new cuts a stretch at the end of the step under way.
+Steps that only decode change nothing but lengths, so all of them up to the next thing that happens
+are one stretch, whatever their number. Something new cuts a stretch at the end of the step under
+way.
 """
 
 from collections import deque
@@ -128,8 +129,8 @@ class Engine:
         return max(self.block_tokens, self.time.cache.block_tokens)
 
     def named(self, blocks: tuple[int, ...]) -> tuple[int, ...]:
-        """A trace's blocks as the cache names them. An id stands for all that comes before it, so of
-        several in one block of the engine the last one is its name.
+        """A trace's blocks as the cache names them. An id stands for all that comes before it, so
+        of several in one block of the engine the last one is its name.
         """
         every = self._named_tokens // self.block_tokens
         return blocks[every - 1 :: every]

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from deployments.fleet import Fleet
 from deployments.model import Served, Shared
@@ -19,8 +20,8 @@ from deployments.simulation.replica import Replica
 from deployments.simulation.trace import Arrival
 from serving.context import Fits, Range, chain, choose
 from serving.gateway.config import Routing
-from serving.routing.retry import Attempts
 from serving.routing.prefix import NO_PREFIX, of_block_ids, space_of
+from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Ask, Choice, Dice, Router
 from serving.routing.table import Flight, Slot, Table
 from serving.snapshot import Phase
@@ -137,8 +138,8 @@ class Gateway:
                 self._end(request, Ending.ANSWERED, work)
 
     def lost(self, replica: Replica, works: list[Work]) -> None:
-        """A replica is gone with everything that it worked on: what has no token yet may be sent once
-        more.
+        """A replica is gone with everything that it worked on: what has no token yet may be sent
+        once more.
         """
         for work in works:
             request = self._under_way.pop(work)
@@ -198,7 +199,7 @@ class Gateway:
             return
         queue.append(request)
         ends_s = max(request.arrival.at_s + DEADLINE_S, self.agenda.now_s)
-        self.agenda.at(ends_s, lambda: self._give_up(request))
+        self.agenda.at(ends_s, partial(self._give_up, request))
 
     def _give_up(self, request: _Request) -> None:
         queue = self.queued.get(request.replica_set, ())

@@ -1,12 +1,13 @@
 """The KV cache of one replica, in blocks. Pure.
 
 Rules (vLLM 0.32.0, v1/core/block_pool.py and kv_cache_manager.py)
-1. What a request holds cannot be taken from it. What it has given back stays, and may be found again,
-   until its room is needed; what was given back longest ago goes first.
-2. Of one request the end goes before the beginning: a prefix without its beginning is worth nothing.
+1. What a request holds cannot be taken from it. What it has given back stays, and may be found
+   again, until its room is needed; what was given back longest ago goes first.
+2. Of one request the end goes before the beginning: a prefix without its beginning is worth
+   nothing.
 3. A prompt finds its longest prefix. Only full blocks are found; its last token is always computed.
-4. Blocks that nobody can name (the unfinished end of a prompt, and answers) take up room like others,
-   also after they were given back.
+4. Blocks that nobody can name (the unfinished end of a prompt, and answers) take up room like
+   others, also after they were given back.
 5. Never are more blocks in use and kept than there are.
 
 A trace's blocks are larger than an engine's: each of them weighs as many as it covers.

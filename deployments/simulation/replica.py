@@ -1,4 +1,4 @@
-"""A replica as gateways see it: it starts, takes requests, drains, or is lost with its node. Pure."""
+"""A replica as gateways see it: it starts, takes requests, drains or is lost. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

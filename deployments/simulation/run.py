@@ -8,6 +8,7 @@ Rules
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from deployments.render import DEADLINE_S
 from deployments.simulation.accelerators import Accelerators
@@ -90,7 +91,7 @@ class _Run:
         """Everything that will happen by itself."""
         self._autoscaler.set(self._cluster.begin().counts())
         for event in self._case.events:
-            self.agenda.at(event.at_s, lambda event=event: self._happen(event))
+            self.agenda.at(event.at_s, partial(self._happen, event))
         if self._autoscaler.has_a_choice:
             self.agenda.at(LOOK_S, self._look)
         self._expect()
@@ -109,7 +110,7 @@ class _Run:
         """One arrival at a time: the agenda stays short."""
         arrival = next(self._coming, None)
         if arrival is not None:
-            self.agenda.at(arrival.at_s, lambda: self._arrive(arrival))
+            self.agenda.at(arrival.at_s, partial(self._arrive, arrival))
 
     def _arrive(self, arrival: Arrival) -> None:
         self._left -= 1

@@ -77,7 +77,7 @@ def _short_s(point: Decode, context_token_s: float) -> float:
 
 
 def _context_token_s(calibration: Calibration) -> float:
-    """The mean over all that was measured with the same sequences behind short and long contexts."""
+    """The mean over all that was measured with as many sequences behind short contexts, too."""
     short = {point.sequences: point for point in calibration.decode}
     found = [
         (long.seconds.median - short[long.sequences].seconds.median)
@@ -99,8 +99,8 @@ def _line(points: Sequence[tuple[int, float]], n: int) -> float:
 
 
 def _prompt(calibration: Calibration, step_s: float) -> tuple[float, float]:
-    """The two terms of work with the least relative error, counted from the shortest prompt on, which
-    takes away what all have in common.
+    """The two terms of work with the least relative error, counted from the shortest prompt on,
+    which takes away what all have in common.
     """
     first, *others = calibration.prefill
     rows = []

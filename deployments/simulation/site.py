@@ -77,8 +77,8 @@ def _timed(
     calibration = next(measured, None) or estimated(need, accelerator, batch)
     if calibration is None:
         raise ValueError(
-            f"nobody has measured it on {accelerator.kind} as {need.shape}, and there is nothing to "
-            "estimate it from: measure it with `flotilla calibrate`, name the file with --calibration"
+            f"nobody has measured it on {accelerator.kind} as {need.shape}, and there is nothing "
+            "to estimate it from: run `flotilla calibrate` and name the file with --calibration"
         )
     cache, start = calibration.cache, START_S
     if need.fit is not None:

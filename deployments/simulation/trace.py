@@ -1,9 +1,9 @@
 """A trace: when which request came, how long it was, and what it had in common with others. Pure.
 
 A line is a JSON object: `timestamp` in milliseconds, `input_length` and `output_length` in tokens,
-`hash_ids` of the prompt's blocks, and where the trace is of several models, `model`. An id stands for
-a block and all that comes before it, so that equal ids are equal prefixes (the format of Mooncake's
-traces, whose blocks have 512 tokens).
+`hash_ids` of the prompt's blocks, and where the trace is of several models, `model`. An id stands
+for a block and all that comes before it, so that equal ids are equal prefixes (the format of
+Mooncake's traces, whose blocks have 512 tokens).
 
 Rules
 1. A line that cannot be true is left out, counted, and named with its number.

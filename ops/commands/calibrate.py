@@ -62,13 +62,19 @@ def calibrate(  # noqa: PLR0913 - one for each option of the command line
 
 def _of_the_demo(how: "Rounds") -> "Calibration":
     from deployments.calibration import Spread
-    from ops.demo_engine import FLEET, MODEL, demo_engine
+    from ops.demo_engine import demo_engine
 
     click.echo("starting an engine of the demo model", err=True)
     with demo_engine() as (url, start_s):
         start = Spread(median=start_s, low=start_s, high=start_s)
-        subject = _subject(FLEET, None, MODEL, start)
-        return asyncio.run(_measured(_Engine(url, None), subject, how))
+        return asyncio.run(_measured(_Engine(url, None), demo_subject(start), how))
+
+
+def demo_subject(start: "Spread") -> "Subject":
+    """The demo model on this machine."""
+    from ops.demo_engine import FLEET, MODEL
+
+    return _subject(FLEET, None, MODEL, start)
 
 
 def _subject(
