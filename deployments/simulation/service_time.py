@@ -60,7 +60,7 @@ def service_time(calibration: Calibration, limits: Limits) -> ServiceTime:
     step_s = tuple(_line(points, n) for n in range(limits.batch.sequences + 1))
     token_s, pair_s = _prompt(calibration, step_s[0])
     return ServiceTime(
-        overhead_s=_overhead_s(calibration, step_s[0], token_s),
+        overhead_s=calibration.overhead.median,
         step_s=step_s,
         context_token_s=context_token_s,
         prompt_token_s=token_s,
@@ -130,8 +130,3 @@ def _least_squares(rows: Sequence[tuple[int, int, float, float]]) -> tuple[float
         return xs / xx, 0.0
     return (x, y) if x >= 0 else (0.0, ys / yy)
 
-
-def _overhead_s(calibration: Calibration, step_s: float, token_s: float) -> float:
-    """What the shortest prompt took beyond its one step and its tokens."""
-    first = calibration.prefill[0]
-    return max(first.seconds.median - step_s - token_s * first.tokens, 0.0)
