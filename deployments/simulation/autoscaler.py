@@ -9,7 +9,6 @@ from statistics import fmean
 from deployments.autoscale import Change, Decision, autoscale
 from deployments.counts import Counts
 from deployments.demand import Demand
-from deployments.need import needs_of
 from deployments.pool import pool_of
 from deployments.scaling_state import ScalingState
 from deployments.simulation.cluster import Cluster
@@ -40,8 +39,7 @@ class Autoscaler:
     _seen_arrivals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        site = self.cluster.site
-        self.terms = terms_of(site.fleet, needs_of(site.fleet, site.inventory, site.facts))
+        self.terms = terms_of(self.cluster.site.fleet, self.cluster.needs)
 
     @property
     def has_a_choice(self) -> bool:
@@ -55,9 +53,7 @@ class Autoscaler:
     def look(self) -> None:
         """One look, and what follows from it."""
         cluster, now_s = self.cluster, self.cluster.agenda.now_s
-        site = cluster.site
-        needs = needs_of(site.fleet, cluster.inventory, site.facts)
-        pool = pool_of(cluster.inventory, needs, cluster.running)
+        pool = pool_of(cluster.inventory, cluster.needs, cluster.running)
         decision = autoscale(self.terms, pool, self._demands(), self.scaling, now_s)
         self.scaling = decision.scaling
         self.decided += [Decided(now_s, change) for change in decision.changes]

@@ -15,7 +15,7 @@ from functools import partial
 from cluster.inventory import Inventory
 from deployments.counts import Counts
 from deployments.fleet import Fleet
-from deployments.need import Facts
+from deployments.need import Facts, Need, needs_of
 from deployments.plan import Action, Plan, Verb, plan
 from deployments.render import ingress_application, replica_application
 from deployments.running import Running, running_of
@@ -52,6 +52,8 @@ class Cluster:
     #: Seconds from a start until a model's replica takes requests.
     start_s: Callable[[str], float]
     inventory: Inventory = field(init=False)
+    #: Of the nodes that are there.
+    needs: Mapping[str, Need] = field(init=False)
     accelerators: Accelerators = field(init=False)
     running: dict[str, Running] = field(default_factory=dict)
     #: By name, those that Serve was told to run.
@@ -63,7 +65,7 @@ class Cluster:
     _number: int = 0
 
     def __post_init__(self) -> None:
-        self.inventory = self.site.inventory
+        self._see(self.site.inventory)
         self.accelerators = Accelerators(
             {node.name: self._count(node.name) for node in self.inventory.nodes}
         )
@@ -87,7 +89,7 @@ class Cluster:
     def node_left(self, name: str) -> None:
         """The node and what had a stage there is gone."""
         nodes = tuple(node for node in self.inventory.nodes if node.name != name)
-        self.inventory = self.inventory.model_copy(update={"nodes": nodes})
+        self._see(self.inventory.model_copy(update={"nodes": nodes}))
         gone = [each for each in self._all() if name in each.nodes]
         for replica in gone:
             self._lose(replica)
@@ -97,13 +99,18 @@ class Cluster:
         """The node is there again, and empty."""
         there = {node.name for node in self.inventory.nodes} | {name}
         nodes = tuple(node for node in self.site.inventory.nodes if node.name in there)
-        self.inventory = self.inventory.model_copy(update={"nodes": nodes})
+        self._see(self.inventory.model_copy(update={"nodes": nodes}))
         self.accelerators.join(name, self._count(name))
 
     def of(self, model: str) -> list[Replica]:
         """A model's replicas that take requests."""
         ready = Phase.READY
         return [e for e in self.replicas.values() if e.model == model and e.phase is ready]
+
+    def _see(self, inventory: Inventory) -> None:
+        """Other nodes from now on."""
+        self.inventory = inventory
+        self.needs = needs_of(self.site.fleet, inventory, self.site.facts)
 
     def _all(self) -> list[Replica]:
         return [*self.replicas.values(), *self.draining]

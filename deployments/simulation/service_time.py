@@ -129,4 +129,3 @@ def _least_squares(rows: Sequence[tuple[int, int, float, float]]) -> tuple[float
     if y < 0:
         return xs / xx, 0.0
     return (x, y) if x >= 0 else (0.0, ys / yy)
-

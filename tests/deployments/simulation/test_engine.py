@@ -112,9 +112,7 @@ class Some:
         return work(self.prompt, self.output, blocks, self.at_s)
 
 
-SOME = st.builds(
-    Some, st.integers(1, 150), st.integers(1, 60), st.integers(0, 3), st.floats(0, 50)
-)
+SOME = st.builds(Some, st.integers(1, 150), st.integers(1, 60), st.integers(0, 3), st.floats(0, 50))
 
 
 @settings(max_examples=150)
