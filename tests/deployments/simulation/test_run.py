@@ -31,7 +31,7 @@ def played(
     site = Site(fleet, inventory, dict.fromkeys(fleet.served(), KNOWN))
     times = dict.fromkeys(fleet.served(), service_time(**time))
     case = Case(site, times, Trace(tuple(arrivals), BLOCK), events)
-    return simulate(case, Random(0).randrange)
+    return simulate(case, Random(0).randrange)  # noqa: S311
 
 
 def endings(outcome: Outcome) -> list[Ending]:
