@@ -1,7 +1,7 @@
 """One engine: what a step holds, how long it takes, who waits for what."""
 
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +13,9 @@ from tests.deployments.simulation.times import BLOCK, engine, service_time, work
 
 def played(under_test: Engine, works: list[Work]) -> list[Work]:
     """Each comes at its time; the works in the order in which they ended."""
-    coming = [(each.arrival.at_s, number, each) for number, each in enumerate(works)]
-    queue: list[tuple[float, int, Work]] = []
-    for each in coming:
-        heappush(queue, each)
-    ended = []
+    queue = [(each.arrival.at_s, number, each) for number, each in enumerate(works)]
+    heapify(queue)
+    ended: list[Work] = []
     while queue or under_test.next_s is not None:
         next_s = under_test.next_s
         if queue and (next_s is None or queue[0][0] < next_s):
