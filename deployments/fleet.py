@@ -44,7 +44,7 @@ class Gateway(Strict):
     #: Without it, plain HTTP.
     tls: Tls | None = None
     #: What decides between replicas; unlike the rest, changing it restarts nothing.
-    routing: Routing = Routing.PREFIX
+    routing: Routing = "prefix"
 
 
 class Fleet(Strict):

@@ -114,7 +114,7 @@ def _user_config(fleet: Fleet) -> dict[str, Any]:
     return {
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
-        "routing": fleet.gateway.routing.value,
+        "routing": fleet.gateway.routing,
     }
 
 

@@ -5,8 +5,7 @@ Unknown keys are refused: a fleet newer than this gateway must not lose half of 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,19 +30,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: float = 30.0
 
 
-class Routing(StrEnum):
-    """What the choice among replicas looks at besides the work ahead of each."""
-
-    #: Where the beginning of the prompt is in a cache already.
-    PREFIX = "prefix"
-    #: Nothing.
-    LEAST_LOAD = "least-load"
+#: What the choice among replicas looks at: the work ahead of each, and with `prefix` also where the
+#: beginning of the prompt is in a cache already.
+Routing = Literal["prefix", "least-load"]
 
 
 class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[Model, ...] = ()
     limits: Limits = Limits()
-    routing: Routing = Routing.PREFIX
+    routing: Routing = "prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Catalogue:
     listing: bytes = b'{"data":[],"object":"list"}'
     cards: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    routing: Routing = Routing.PREFIX
+    routing: Routing = "prefix"
 
 
 def parse(user_config: Mapping[str, Any]) -> Catalogue:

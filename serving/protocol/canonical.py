@@ -18,7 +18,7 @@ _JOINT = "\0"
 _encode = msgspec.json.Encoder().encode
 
 
-def canonical(payload: FastChat | FastCompletion | Json) -> bytes:
+def prompt_bytes(payload: FastChat | FastCompletion | Json) -> bytes:
     if isinstance(payload, FastChat):
         texts = [text for each in payload.messages for text in (each.role, each.content)]
         return _JOINT.join(texts).encode()

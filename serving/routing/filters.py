@@ -4,9 +4,6 @@ from collections.abc import Collection, Iterable
 
 from serving.routing.table import Slot
 
-#: Of a replica's KV cache, by running requests; the engine holds new ones back at about there.
-FULL = 0.95
-
 
 def ready(slots: Iterable[Slot]) -> list[Slot]:
     return [slot for slot in slots if slot.is_ready]
@@ -24,10 +21,3 @@ def trusted(slots: list[Slot], now_s: float) -> list[Slot]:
 def listed(slots: list[Slot]) -> list[Slot]:
     """Prefers what the newest snapshot names; what it lost is asked only when it names nobody."""
     return [slot for slot in slots if not slot.unlisted_s] or slots
-
-
-def roomy(slots: list[Slot]) -> list[Slot]:
-    """Leaves out whose cache is full of running requests, unless that leaves nobody: a request
-    would wait there until one ends, and what is kept for later goes first.
-    """
-    return [slot for slot in slots if slot.kv_use < FULL] or slots

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from serving.routing.prefix import Prefix
 
-#: Of one gateway, 64 MiB at the most. Of 1 KiB of text each, so 100 million tokens of caches.
+#: Of one gateway; 80 MiB at the most. A key is for 1 KiB of text or more, so these are prompts of
+#: 100 million tokens.
 MOST_KEYS = 400_000
 #: Replicas since everything was forgotten last. Bounds the bytes of a key's holders.
 MOST_HOLDERS = 512
@@ -66,8 +67,13 @@ class Claims:
                     break
         return found
 
-    def common(self, replicas: int) -> int:
-        """The tokens that more than half of so many replicas hold."""
+    @property
+    def most_tokens(self) -> int:
+        """What whoever holds most of it is claimed to hold."""
+        return self._steps[0][1] if self._steps else 0
+
+    def common_tokens(self, replicas: int) -> int:
+        """What more than half of so many replicas hold."""
         return next((end for mask, end in self._steps if 2 * mask.bit_count() > replicas), 0)
 
 

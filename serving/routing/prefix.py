@@ -71,10 +71,12 @@ def of_text(space: str, text: bytes) -> Prefix:
     return Prefix(keys, _ENDS_TOKENS)
 
 
-def of_block_ids(space: str, ids: Iterable[int], block_tokens: int) -> Prefix:
-    """Of a trace that names its blocks of `block_tokens` tokens by ids instead of showing them."""
+def of_block_ids(space: str, ids: Sequence[int], block_tokens: int, prompt_tokens: int) -> Prefix:
+    """Of a trace that names the blocks of a prompt by ids, each below 2**64, instead of showing
+    them. A last block that the prompt does not fill has no key.
+    """
     key, keys = _space_key(space), []
-    for number in ids:
+    for number in ids[: prompt_tokens // block_tokens]:
         key = xxh3_64_intdigest(number.to_bytes(8, "little"), key)
         keys.append(key)
     return Prefix(keys, range(block_tokens, block_tokens * (len(keys) + 1), block_tokens))

@@ -1,17 +1,22 @@
 """Filter, score, pick. Pure: the dice and the clock are parameters.
 
 Rules
-1. Everything is weighed in one unit, tokens of work until the first token: what is ahead at the
-   replica, and what of this prompt it would have to compute. So a request stays with the replica
-   that holds its beginning until waiting there costs more than computing it elsewhere, and a miss
-   goes to whoever has least to do. There are no weights between scores.
-2. A prompt that several gateways get must go to one replica without a word between them. So each
-   prompt has a home, the same for every gateway, and `homing` is how much of an unknown prompt
-   homes were found to hold: nothing behind one gateway, much where the turns of a conversation
-   come in through several.
+1. Everything is weighed in one unit, tokens of work. What is ahead at a replica is waited for once.
+   What of the prompt it has to compute is waited for by this request and, when even the shortest
+   queue is one, by those who will be behind it. So a request stays where its beginning is held
+   until waiting there costs more than computing it elsewhere, the longer the busier all are, and
+   a miss goes to whoever has least to do. There are no weights between scores.
+   It follows that a replica is never chosen that has more ahead than the prompt itself and
+   `1 + _BEHIND` times what the least busy one has.
+2. A prompt that comes in through several gateways must go to one replica without a word between
+   them. So each prompt has a home, the same for every gateway. Where others send a share of the
+   requests, it is one to four that they have sent this one there: the home counts as holding a
+   quarter of that share of what this gateway does not know. Behind a single gateway that is none.
 3. What most replicas hold is a common beginning and says nothing of where a prompt belongs: the
-   home is by the first block after it, or by the session where the caller names one.
-4. Among equals the home wins, and the dice where there is none.
+   home is by the first block after it.
+4. Where the caller names a session, the home is by the session. As long as nobody is known to hold
+   it, that is the caller's word that the home does or will.
+5. Among equals the home wins, and the dice where there is none.
 
 For one request, with the `Router` of a gateway and the slots of a replica set:
 
@@ -26,20 +31,21 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from serving.routing.filters import listed, ready, roomy, trusted, untried
+from serving.routing.filters import listed, ready, trusted, untried
 from serving.routing.index import Claims, Index
 from serving.routing.prefix import NO_PREFIX, Prefix
 from serving.routing.rendezvous import home
-from serving.routing.scorers import shortest
+from serving.routing.scorers import least_work
 from serving.routing.table import Flight, Slot
-from serving.routing.work import Work
+from serving.routing.work import Traffic, Work
 
 Dice = Callable[[int], int]
 """n -> a number in [0, n)."""
 
-#: How much one answer moves `homing`.
-_LEARNING = 0.05
-_FIRST_HOMING = 0.5
+#: Who will be behind this request, as a multiple of who is in the shortest queue now.
+_BEHIND = 2.0
+#: The odds of rule 2. More finds more in caches and lets the slowest wait longer, less the reverse.
+_HOMING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,7 @@ class Choice:
     ask: Ask
     work: Work
     #: Tokens of the prompt that the replica is claimed to hold.
-    claimed_tokens: float
-    is_home: bool
+    claimed_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class Answer:
 
 
 def may_be_asked(slots: list[Slot], tried: Collection[str], now_s: float) -> list[Slot]:
-    return roomy(trusted(listed(untried(ready(slots), tried)), now_s))
+    """Empty only when no replica is ready and untried."""
+    return trusted(listed(untried(ready(slots), tried)), now_s)
 
 
 class Router:
@@ -86,7 +92,6 @@ class Router:
 
     def __init__(self, index: Index | None = None) -> None:
         self.index = Index() if index is None else index
-        self.homing = _FIRST_HOMING
 
     def choose(
         self, slots: list[Slot], ask: Ask, tried: Collection[str], now_s: float, dice: Dice
@@ -95,61 +100,64 @@ class Router:
         able = may_be_asked(slots, tried, now_s)
         if not able:
             return None
-        claims = self.index.look_up(ask.prefix)
+        claims, traffic = self.index.look_up(ask.prefix), able[0].traffic
         held = claims.believed([slot.replica_id for slot in able])
         key = _home_key(ask, claims, len(able))
-        at_home = None if key is None else home(key, able)
-        if at_home is not None:
-            held[at_home] += self._beyond(able[at_home], ask.prefix, claims)
+        if key is not None and ask.prefix.keys:
+            at_home = home(key, able)
+            held[at_home] += self._beyond(able[at_home], ask, claims, len(able))
         asked = ask.prompt_tokens
-        works = [slot.ahead_tokens + asked - own for slot, own in zip(able, held, strict=True)]
-        number = pick(able, shortest(works), key, dice)
+        number = pick(able, least_work(_works(able, asked, held)), key, dice)
         slot = able[number]
-        work = Work(asked - held[number], _output_tokens(slot, ask))
-        return Choice(slot, ask, work, claims.tokens(slot.replica_id), number == at_home)
+        work = Work(asked - held[number], _output_tokens(traffic, ask))
+        return Choice(slot, ask, work, claims.tokens(slot.replica_id))
 
-    def _beyond(self, slot: Slot, prefix: Prefix, claims: Claims) -> float:
-        """What the home may hold beyond what is claimed of it: other gateways send there, too."""
-        unknown = prefix.tokens - claims.tokens(slot.replica_id)
-        return unknown * self.homing * self.index.credit(slot.replica_id)
+    def _beyond(self, slot: Slot, ask: Ask, claims: Claims, replicas: int) -> float:
+        """What the home may be counted on to hold beyond what is claimed of it."""
+        is_known = claims.most_tokens > claims.common_tokens(replicas)
+        is_promised = ask.session is not None and not is_known
+        odds = 1.0 if is_promised else slot.traffic.others_share * _HOMING
+        unknown = ask.prefix.tokens - claims.tokens(slot.replica_id)
+        return unknown * odds * self.index.credit(slot.replica_id)
 
     def send(self, choice: Choice) -> Flight:
         """Claims the prefix for the replica; the work counts while the flight's context lasts."""
         self.index.record(choice.slot.replica_id, choice.ask.prefix)
+        choice.slot.traffic.sent(choice.work.prompt_tokens)
         return Flight(choice.slot, choice.work)
 
     def learn(self, choice: Choice, answer: Answer) -> None:
-        """What the engine found in its cache says what claims and homes are worth."""
-        asked, computed = choice.ask.prompt_tokens, choice.work.prompt_tokens
+        """What the engine found in its cache says what claims on it are worth."""
         if answer.cached_tokens is not None:
-            cached = answer.cached_tokens / answer.prompt_tokens * asked
-            self._learn_of_cache(choice, min(cached, choice.ask.prefix.tokens))
-            computed = asked - cached
-        choice.slot.typical.learn(computed, answer.output_tokens)
-
-    def _learn_of_cache(self, choice: Choice, cached_tokens: float) -> None:
-        claimed, blocks = choice.claimed_tokens, choice.ask.prefix.tokens
-        self.index.correct(choice.slot.replica_id, claimed, cached_tokens)
-        if choice.is_home and claimed < blocks:
-            beyond = max(0.0, cached_tokens - claimed) / (blocks - claimed)
-            self.homing += (beyond - self.homing) * _LEARNING
+            # In tokens as routing counts them.
+            cached = answer.cached_tokens / answer.prompt_tokens * choice.ask.prompt_tokens
+            self.index.correct(choice.slot.replica_id, choice.claimed_tokens, cached)
+        choice.slot.traffic.answered(answer.output_tokens)
 
     def forget(self, replica_id: str) -> None:
         self.index.forget(replica_id)
+
+
+def _works(slots: list[Slot], asked: float, held: list[float]) -> list[float]:
+    """What the choice of each replica costs, in tokens."""
+    ahead = [slot.ahead_tokens for slot in slots]
+    queue = min(ahead) / max(asked, slots[0].traffic.tokens)
+    times = 1.0 + _BEHIND * queue
+    return [tokens + (asked - own) * times for tokens, own in zip(ahead, held, strict=True)]
 
 
 def _home_key(ask: Ask, claims: Claims, replicas: int) -> int | None:
     keys = ask.prefix.keys
     if ask.session is not None or not keys:
         return ask.session
-    common = claims.common(replicas) if replicas > 1 else 0
+    common = claims.common_tokens(replicas) if replicas > 1 else 0
     first = bisect_right(ask.prefix.ends_tokens, common, hi=len(keys))
     return keys[first] if first < len(keys) else None
 
 
-def _output_tokens(slot: Slot, ask: Ask) -> float:
-    typical = slot.typical.output_tokens
-    return typical if ask.most_output_tokens is None else min(typical, ask.most_output_tokens)
+def _output_tokens(traffic: Traffic, ask: Ask) -> float:
+    typical, most = traffic.output_tokens, ask.most_output_tokens
+    return typical if most is None else min(typical, most)
 
 
 def pick(slots: list[Slot], scores: list[float], key: int | None, dice: Dice) -> int:

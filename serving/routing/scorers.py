@@ -3,6 +3,6 @@
 from collections.abc import Iterable
 
 
-def shortest(work_tokens: Iterable[float]) -> list[float]:
-    """By the work between this request and its first token: what is ahead of it, and its own."""
+def least_work(work_tokens: Iterable[float]) -> list[float]:
+    """By the work that the choice costs."""
     return [1.0 / (1.0 + tokens) for tokens in work_tokens]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from serving.routing.work import Typical, Work
+from serving.routing.work import Traffic, Work
 from serving.snapshot import Phase, ReplicaReport
 
 #: How long a replica that was ready is asked, when nobody else is there, after the list lost it.
@@ -29,7 +29,7 @@ class Slot:
     #: Loop time at which the snapshot stopped listing it; 0 while it does.
     unlisted_s: float = 0.0
     #: Shared by all replicas of the set.
-    typical: Typical = field(default_factory=Typical)
+    traffic: Traffic = field(default_factory=Traffic)
     #: The work that a new request finds there: ours, and what others sent.
     ahead_tokens: float = 0.0
     _others_tokens: float = 0.0
@@ -38,8 +38,6 @@ class Slot:
     #: The application, which a restart keeps.
     name: bytes = field(init=False)
     is_ready: bool = field(init=False)
-    #: Share of the KV cache that running requests hold.
-    kv_use: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.replica_id = self.report.replica_id
@@ -47,9 +45,7 @@ class Slot:
         self._read()
 
     def _read(self) -> None:
-        report = self.report
-        self.is_ready = report.phase is Phase.READY and bool(report.address)
-        self.kv_use = report.load.kv_use
+        self.is_ready = self.report.phase is Phase.READY and bool(self.report.address)
 
     @property
     def is_listed(self) -> bool:
@@ -66,9 +62,10 @@ class Slot:
         load = report.load
         reported = load.waiting + load.running
         self.others = max(0, reported - self.in_flight)
+        self.traffic.reported(self.in_flight, self.others)
         share = self.others / reported if reported else 0.0
         before = self._others_tokens
-        self._others_tokens = self.typical.of(load.waiting * share, load.running * share)
+        self._others_tokens = self.traffic.left_tokens(load.waiting * share, load.running * share)
         self.ahead_tokens += self._others_tokens - before
 
     def settle(self) -> None:
@@ -113,7 +110,7 @@ class Table:
 
     sets: dict[str, list[Slot]] = field(default_factory=dict)
     by_id: dict[str, Slot] = field(default_factory=dict)
-    typical: defaultdict[str, Typical] = field(default_factory=lambda: defaultdict(Typical))
+    traffic: defaultdict[str, Traffic] = field(default_factory=lambda: defaultdict(Traffic))
 
     def of(self, replica_set: str) -> list[Slot]:
         return self.sets.get(replica_set, [])
@@ -137,7 +134,7 @@ class Table:
                 gone(slot)
 
     def _new(self, report: ReplicaReport) -> Slot:
-        return Slot(report, typical=self.typical[report.replica_set])
+        return Slot(report, traffic=self.traffic[report.replica_set])
 
     def _keep(self, slot: Slot) -> None:
         self.by_id[slot.replica_id] = slot

@@ -1,4 +1,4 @@
-"""How much work a request is, in tokens: what routing weighs against what.
+"""How much work requests are, in tokens: what routing weighs against what.
 
 A token of a prompt that has to be computed and a token of an answer count the same: each is one
 pass of one token through the model.
@@ -6,10 +6,8 @@ pass of one token through the model.
 
 from dataclasses import dataclass
 
-#: Before the first answer has been seen.
-FIRST_PROMPT_TOKENS = 1024
-FIRST_OUTPUT_TOKENS = 256
-#: How much one answer moves what is typical: about forty answers turn it.
+#: How much one request moves a mean at least: about forty of them turn it. The first ones move it
+#: more, so that a gateway that has just started is not misled by its guesses for long.
 _LEARNING = 0.05
 
 
@@ -23,17 +21,41 @@ class Work:
 
 
 @dataclass(slots=True)
-class Typical:
-    """The mean of the latest requests of one replica set."""
+class Traffic:
+    """What the latest requests of one replica set were like: means, guesses at first."""
 
-    prompt_tokens: float = FIRST_PROMPT_TOKENS
-    output_tokens: float = FIRST_OUTPUT_TOKENS
+    #: Of prompts, what was not in a cache.
+    prompt_tokens: float = 1024.0
+    output_tokens: float = 256.0
+    #: Of the requests at replicas, those that other gateways sent.
+    others_share: float = 0.0
+    _sent: int = 0
+    _answered: int = 0
 
-    def learn(self, prompt_tokens: float, output_tokens: float) -> None:
-        """From an answer that is complete."""
-        self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * _LEARNING
-        self.output_tokens += (output_tokens - self.output_tokens) * _LEARNING
+    @property
+    def tokens(self) -> float:
+        """Of one request; at least 1, whatever engines say."""
+        return max(1.0, self.prompt_tokens + self.output_tokens)
 
-    def of(self, waiting: float, running: float) -> float:
-        """The tokens left to do for so many requests that nothing is known of."""
+    def sent(self, prompt_tokens: float) -> None:
+        """A request went out with so much to compute."""
+        self._sent += 1
+        self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * _weight(self._sent)
+
+    def answered(self, output_tokens: float) -> None:
+        """An answer is complete."""
+        self._answered += 1
+        self.output_tokens += (output_tokens - self.output_tokens) * _weight(self._answered)
+
+    def reported(self, own: int, others: int) -> None:
+        """A replica has so many requests now."""
+        if own + others:
+            self.others_share += (others / (own + others) - self.others_share) * _LEARNING
+
+    def left_tokens(self, waiting: float, running: float) -> float:
+        """What so many requests have left to do, of which nothing more is known."""
         return waiting * self.prompt_tokens + (waiting + running) * self.output_tokens
+
+
+def _weight(number: int) -> float:
+    return max(_LEARNING, 1.0 / number)
