@@ -174,9 +174,9 @@ class Gateway:
     def _ask(self, request: _Request) -> Ask:
         """All traces are of one tenant."""
         arrival, prefix = request.arrival, NO_PREFIX
-        if self.routing is Routing.PREFIX:
+        if self.routing == "prefix":
             space = space_of("", request.replica_set)
-            prefix = of_block_ids(space, arrival.blocks, self.block_tokens)
+            prefix = of_block_ids(space, arrival.blocks, self.block_tokens, arrival.prompt_tokens)
         return Ask(arrival.prompt_tokens, arrival.output_tokens, prefix)
 
     def _hand_over(self, request: _Request, replica: Replica, choice: Choice) -> None:
