@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from deployments.counts import Counts
 from deployments.render import DEADLINE_S
 from deployments.simulation.accelerators import Accelerators
 from deployments.simulation.agenda import Agenda
@@ -126,7 +127,9 @@ class _Run:
             self._cluster.node_left(event.node)
         else:
             self._cluster.node_returned(event.node)
-        self._autoscaler.set(self._cluster.follow().counts())
+        # As many as before, as far as they fit on the nodes that are there.
+        counts = Counts(self._autoscaler.scaling.counts())
+        self._autoscaler.set(self._cluster.follow(counts).counts())
 
     def _engine(self, model: str) -> Engine:
         time, trace = self._case.times[model], self._case.trace
