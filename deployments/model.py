@@ -57,6 +57,23 @@ class Replicas(Strict):
             raise ValueError(f"min ({self.min}) is above max ({self.max})")
         return self
 
+    def clipped(self, count: int) -> int:
+        """The nearest number of replicas that is allowed."""
+        return min(max(count, self.min), self.max)
+
+
+class Scaling(Strict):
+    """How a model shares the accelerators with others, between its `min` and its `max`."""
+
+    #: Higher goes first: it takes from lower ones, down to their `min`.
+    priority: int = Field(default=0, ge=-100, le=100)
+    #: Among equals: how much a request of this model counts.
+    weight: float = Field(default=1.0, gt=0, le=1000)
+    #: That nine of ten first tokens should come within.
+    first_token_s: float = Field(default=2.0, ge=0.01, le=600)
+    #: How long a replica is surplus before it goes, the last one too where `min` is 0.
+    idle_s: float = Field(default=300.0, ge=10, le=86400)
+
 
 class Named(Strict):
     """What every model has."""
@@ -82,6 +99,7 @@ class Served(Named):
     #: What a node must be labelled with to hold a replica; for fleets with an inventory.
     node_labels: Mapping[Label, Label] = {}
     replicas: Replicas = Replicas()
+    scaling: Scaling = Scaling()
     engine: Mapping[EngineName, EngineSetting] = {}
     fallback: Name | None = None
 

@@ -15,6 +15,7 @@ from cluster.accelerator import GIB, Accelerator
 from cluster.architecture import Architecture
 from cluster.fit import EngineSettings, Fit, Misfit, Shape, engine_settings, fit
 from cluster.inventory import Inventory, Node
+from cluster.placement import Ask
 from deployments.fleet import Fleet
 from deployments.model import Served, Shared
 from serving.replica.spec import Device
@@ -65,6 +66,19 @@ class Need:
             return False
         counted = sum(stage.weight_bytes * self.shape.tensor for stage in self.fit.stages)
         return self.facts.stored_bytes > counted * UNCOUNTED_SHARE
+
+    def ask(self, replica: str, current: tuple[str, ...] = (), priority: int = 0) -> Ask:
+        """What one replica of it asks of the placement."""
+        return Ask(
+            replica=replica,
+            model=self.model,
+            tensor=self.shape.tensor,
+            pipeline=self.shape.pipeline,
+            spread=self.is_spread,
+            nodes=self.hosts,
+            current=current,
+            priority=priority,
+        )
 
     def arithmetic(self) -> str:
         """How a replica fills its accelerators."""

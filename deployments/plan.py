@@ -1,15 +1,18 @@
 """The plan: the difference between what should run and what runs, each part with its reason.
 
-Pure: (fleet, inventory, facts, running) -> Plan. `flotilla plan` prints the value that `deploy`
-applies.
+Pure: (fleet, inventory, facts, running, counts) -> Plan. `flotilla plan` prints the value that
+`deploy` applies.
 
 Rules
 1. Every replica that should run is in exactly one action, and so is every one that runs.
 2. What runs as it should, where it should, is kept. It moves only where another replica could not
    be placed otherwise.
 3. A replica that cannot be placed blocks no other, but a plan with a blocked replica is not
-   applied.
-4. First replicas come before second ones: no model is without any while another has two.
+   applied. Only what is within a model's `min` can be blocked: what is beyond it and has no place
+   is left out.
+4. What is within `min` comes before what is beyond, then the higher priority, then first replicas
+   before second ones: of equal models none is without any while another has two.
+5. Nobody says how many: a model keeps the number that it has, within its `min` and `max`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,10 +23,11 @@ from cluster.fit import Shape
 from cluster.inventory import Inventory
 from cluster.placement import Ask, Placement, Room, place
 from cluster.problem import Problem
+from deployments.counts import Counts, Wanted, wanted_replicas
 from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
-from deployments.render import ingress_application, replica_application, replica_name
+from deployments.render import ingress_application, replica_application
 from deployments.running import Running, differences
 from deployments.weights import storage_roots
 from serving.snapshot import INGRESS_APPLICATION
@@ -84,6 +88,11 @@ class Plan:
         if self.blocked:
             raise FleetBlocked(self.blocks())
 
+    def counts(self) -> dict[str, int]:
+        """How many replicas of each model will run."""
+        placed = [action.model for action in self.actions if action.nodes]
+        return {model: placed.count(model) for model in self.needs}
+
     def addresses(self) -> dict[str, tuple[str, ...]]:
         """The address of each stage's node, for every replica that is to run."""
         known = {node.name: node.address for node in self.inventory.nodes}
@@ -99,16 +108,19 @@ def plan(
     inventory: Inventory,
     facts: Mapping[str, Facts],
     running: Mapping[str, Running],
+    counts: Counts | None = None,
 ) -> Plan:
-    """What it takes to make the fleet run on the inventory."""
+    """What it takes to make so much of the fleet run on the inventory."""
     needs = needs_of(fleet, inventory, facts)
     names = {node.address: node.name for node in inventory.nodes}
     replicas = {name: each for name, each in running.items() if name != INGRESS_APPLICATION}
-    planner = _Planner(fleet, needs, inventory, replicas)
+    wanted = wanted_replicas(fleet, replicas, counts or Counts())
+    planner = _Planner(fleet, needs, inventory, replicas, wanted)
     placement = place(_rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
     clients = _clients(fleet, running.get(INGRESS_APPLICATION))
-    return Plan(inventory, needs, clients, actions, tuple(_notes(needs, names, replicas)))
+    notes = (*_notes(needs, names, replicas), *planner.left_out(placement))
+    return Plan(inventory, needs, clients, actions, notes)
 
 
 def _clients(fleet: Fleet, now: Running | None) -> Action:
@@ -148,47 +160,52 @@ class _Planner:
         needs: Mapping[str, Need],
         inventory: Inventory,
         running: Mapping[str, Running],
+        wanted: Mapping[str, Wanted],
     ) -> None:
         self._fleet = fleet
         self._needs = needs
         self._names = {node.address: node.name for node in inventory.nodes}
         self._roots = storage_roots(inventory)
         self._running = running
-        #: Every replica that should run -> its model and number.
-        self._numbers = {
-            replica_name(name, number): (name, number)
-            for name, need in needs.items()
-            for number in range(need.replicas)
-        }
+        self._wanted = wanted
 
     def asks(self) -> Iterator[Ask]:
         """What can be placed at all."""
-        for replica, (model, number) in self._numbers.items():
-            need = self._needs[model]
+        ranks = sorted({wanted.rank for wanted in self._wanted.values()})
+        priorities = {rank: number for number, rank in enumerate(ranks)}
+        for replica, wanted in self._wanted.items():
+            need = self._needs[wanted.model]
             if need.hosts:
-                yield Ask(
-                    replica=replica,
-                    model=model,
-                    tensor=need.shape.tensor,
-                    pipeline=need.shape.pipeline,
-                    spread=need.is_spread,
-                    nodes=need.hosts,
-                    current=self._current(replica, need),
-                    priority=number,
-                )
+                yield need.ask(replica, self._current(replica, need), priorities[wanted.rank])
 
     def wanted(self, placement: Placement) -> Iterator[Action]:
         """An action for every replica that should run."""
-        for replica, (model, _) in self._numbers.items():
-            need = self._needs[model]
+        for replica, wanted in self._wanted.items():
+            need = self._needs[wanted.model]
             nodes = placement.places.get(replica, ())
-            verb, reason = self._verdict(replica, need, nodes, placement.unplaced.get(replica, ""))
-            yield Action(verb, replica, model, reason, need.shape, nodes, self._was(replica))
+            if nodes or not wanted.is_beyond:
+                unplaced = placement.unplaced.get(replica, "")
+                verb, reason = self._verdict(replica, need, nodes, unplaced)
+            elif replica in self._running:
+                verb, reason = Verb.STOP, self._why_left_out(replica, placement)
+            else:
+                continue
+            yield Action(verb, replica, wanted.model, reason, need.shape, nodes, self._was(replica))
+
+    def left_out(self, placement: Placement) -> Iterator[str]:
+        """What is beyond `min`, and has no place."""
+        for replica, wanted in self._wanted.items():
+            if wanted.is_beyond and replica not in placement.places:
+                yield f"{replica} is left out: {self._why_left_out(replica, placement)}"
+
+    def _why_left_out(self, replica: str, placement: Placement) -> str:
+        need = self._needs[self._wanted[replica].model]
+        return placement.unplaced.get(replica) or "; ".join(need.refusals)
 
     def gone(self) -> Iterator[Action]:
         """An action for every replica that should run no longer."""
         for replica, each in self._running.items():
-            if replica in self._numbers:
+            if replica in self._wanted:
                 continue
             was = self._was(replica)
             yield Action(Verb.STOP, replica, each.model, self._why_gone(each), each.shape, (), was)
@@ -213,8 +230,10 @@ class _Planner:
     def _why_gone(self, each: Running) -> str:
         if not each.model:
             return "it is not Flotilla's"
-        need = self._needs.get(each.model)
-        return f"{each.model} has {_count(need)}" if need else f"no {each.model} in the fleet"
+        if each.model not in self._needs:
+            return f"no {each.model} in the fleet"
+        count = sum(wanted.model == each.model for wanted in self._wanted.values())
+        return f"{each.model} has {count} replica{'' if count == 1 else 's'}"
 
     def _why_moved(self, replica: str, need: Need) -> str:
         lost = [at for at in self._running[replica].addresses if at not in self._names]
@@ -230,8 +249,8 @@ class _Planner:
         return "its place is needed for a replica that fits nowhere else"
 
     def _changes(self, replica: str, running: Running) -> list[str]:
-        name, number = self._numbers[replica]
-        wanted = replica_application(self._fleet, name, number, roots=self._roots)
+        model, number = self._wanted[replica].model, self._wanted[replica].number
+        wanted = replica_application(self._fleet, model, number, roots=self._roots)
         return differences(running.config, wanted)
 
     def _current(self, replica: str, need: Need) -> tuple[str, ...]:
@@ -246,7 +265,3 @@ class _Planner:
         running = self._running.get(replica)
         addresses = running.addresses if running else ()
         return tuple(self._names[at] for at in addresses if at in self._names)
-
-
-def _count(need: Need) -> str:
-    return "1 replica" if need.replicas == 1 else f"{need.replicas} replicas"

@@ -50,14 +50,14 @@ HEAD_RESOURCE = "node:__internal_head__"
 def render(
     fleet: Fleet, addresses: Addresses | None = None, roots: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan, `roots`
-    those that its nodes keep weights under.
+    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan, which
+    says which replicas there are, `roots` those that its nodes keep weights under. Without a plan
+    there are `min` of each model.
     """
-    planned = addresses or {}
+    planned = _least(fleet) if addresses is None else addresses
     replicas = [
-        replica_application(fleet, name, number, planned.get(replica_name(name, number), ()), roots)
-        for name, model in fleet.served().items()
-        for number in range(model.replicas.min)
+        replica_application(fleet, *_model_and_number(replica), at, roots)
+        for replica, at in planned.items()
     ]
     return {
         # Gateways have sockets of their own; Serve's proxies are too slow for the path of a
@@ -138,6 +138,21 @@ def _public(name: str, model: Model) -> dict[str, Any]:
             return {**known, **shared, "replica_set": model.replicas_of}
         case Unavailable():
             return {**known, "unavailable": model.unavailable}
+
+
+def _least(fleet: Fleet) -> dict[str, tuple[str, ...]]:
+    """The `min` replicas of each model, without nodes."""
+    return {
+        replica_name(name, number): ()
+        for name, model in fleet.served().items()
+        for number in range(model.replicas.min)
+    }
+
+
+def _model_and_number(replica: str) -> tuple[str, int]:
+    """What the name of a replica says."""
+    model, _, number = replica.rpartition(".")
+    return model, int(number)
 
 
 def replica_name(model: str, number: int) -> str:

@@ -7,6 +7,7 @@ import click
 
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
+from ops.commands.calibrate import calibrate
 from ops.commands.deploy import deploy
 from ops.commands.doctor import doctor
 from ops.commands.front_door import render_front_door
@@ -17,6 +18,7 @@ from ops.commands.plan import plan
 from ops.commands.ray import ray
 from ops.commands.render import render
 from ops.commands.render_cluster import render_cluster
+from ops.commands.simulate import simulate
 from ops.commands.status import status
 from ops.commands.up import down, up
 from ops.errors import OpsError
@@ -36,6 +38,8 @@ COMMANDS: tuple[click.Command, ...] = (
     render_front_door,
     ray,
     doctor,
+    simulate,
+    calibrate,
 )
 
 

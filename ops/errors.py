@@ -9,6 +9,8 @@ OpsError
 ├── NodeInUse           a node that is to go still holds a replica
 ├── HubFailed           Hugging Face's hub does not give what was asked for
 ├── WeightsFailed       a checkpoint cannot be brought to a disk, or is not known
+├── EngineUnmeasurable  an engine does not answer, or not in a way that can be timed
+├── PlotsMissing        matplotlib is not installed
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -73,6 +75,17 @@ class HubFailed(OpsError):
 
 class WeightsFailed(OpsError):
     """A checkpoint cannot be brought to a disk, or is not known."""
+
+
+class EngineUnmeasurable(OpsError):
+    """An engine does not answer, or not in a way that can be timed."""
+
+
+class PlotsMissing(OpsError):
+    """matplotlib is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("--plots needs matplotlib: `pip install 'flotilla[plots]'`")
 
 
 class FileNotWritten(OpsError):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cluster.accelerator import Accelerator
 from cluster.inventory import Inventory
 from cluster.this_machine import inventory_of_this_machine
 from deployments.apply import Patience, Progress, apply, configs_of
@@ -42,6 +43,17 @@ def situation(fleet: Fleet, path: Path | None) -> tuple[Situation, list[str]]:
     running, note = _running_or_nothing()
     facts = facts_of(fleet, inventory)
     return Situation(fleet, inventory, facts, running), [note] if note else []
+
+
+def measured_accelerator(fleet: Fleet, path: Path | None) -> Accelerator:
+    """What an engine of this fleet runs on, by the inventory's first node. Raises InventoryInvalid,
+    ClusterError.
+    """
+    inventory = deployed_inventory(fleet, path) or inventory_of_this_machine(fleet.device)
+    found = inventory.accelerators_of(inventory.nodes[0]).each()
+    if found is None:
+        raise ValueError(f"the memory of {inventory.nodes[0].name}'s accelerators is unknown")
+    return found
 
 
 def _running_or_nothing() -> tuple[dict[str, Running], str]:

@@ -1,0 +1,57 @@
+"""What a fleet says of each model's scaling, and what one replica of it is worth. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployments.fleet import Fleet
+from deployments.model import Served
+from deployments.need import Need
+
+#: Requests that one engine works on at once where the fleet does not say (`max_num_seqs`); vLLM's
+#: default on all but the largest GPUs.
+DEFAULT_SEQUENCES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a fleet says of a model's scaling, and what one replica of it is worth."""
+
+    min: int
+    max: int
+    #: Accelerators of one replica.
+    accelerators: int
+    #: Higher goes first.
+    priority: int = 0
+    weight: float = 1.0
+    #: That the 90th percentile of first tokens should keep to.
+    first_token_s: float = 2.0
+    #: How long a replica is surplus before it goes.
+    idle_s: float = 300.0
+    #: What the KV cache of one replica holds; 0 where it is not known.
+    cache_tokens: int = 0
+    #: Requests that one engine works on at once.
+    sequences: int = DEFAULT_SEQUENCES
+
+    def clipped(self, count: int) -> int:
+        """The nearest number of replicas that the fleet allows."""
+        return min(max(count, self.min), self.max)
+
+
+def terms_of(fleet: Fleet, needs: Mapping[str, Need]) -> dict[str, Terms]:
+    """The terms of every model with replicas of its own."""
+    return {name: _terms(model, needs[name]) for name, model in fleet.served().items()}
+
+
+def _terms(model: Served, need: Need) -> Terms:
+    scaling, sequences = model.scaling, model.engine.get("max_num_seqs")
+    return Terms(
+        min=model.replicas.min,
+        max=model.replicas.max,
+        accelerators=need.shape.accelerators,
+        priority=scaling.priority,
+        weight=scaling.weight,
+        first_token_s=scaling.first_token_s,
+        idle_s=scaling.idle_s,
+        cache_tokens=need.fit.kv_tokens if need.fit else 0,
+        sequences=sequences if type(sequences) is int and sequences > 0 else DEFAULT_SEQUENCES,
+    )
