@@ -15,8 +15,8 @@ Rules
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from xxhash import xxh3_64_intdigest
 
 from serving.bounds import BODY_BYTES
@@ -28,8 +28,7 @@ _GROWTH = 16
 BYTES_PER_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(msgspec.Struct, frozen=True):
     """The blocks of one prompt; `keys[i]` is for the first `ends_tokens[i]` tokens of it."""
 
     keys: Sequence[int] = ()

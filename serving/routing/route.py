@@ -29,15 +29,16 @@ For one request, with the `Router` of a gateway and the slots of a replica set:
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
-from serving.routing.filters import listed, ready, trusted, untried
+import msgspec
+
+from serving.routing.filters import may_be_asked
 from serving.routing.index import Claims, Index
 from serving.routing.prefix import NO_PREFIX, Prefix
 from serving.routing.rendezvous import home
-from serving.routing.scorers import least_work
+from serving.routing.scorers import least_ahead, least_work
 from serving.routing.table import Flight, Slot
-from serving.routing.work import Traffic, Work
+from serving.routing.work import Traffic
 
 Dice = Callable[[int], int]
 """n -> a number in [0, n)."""
@@ -46,8 +47,7 @@ Dice = Callable[[int], int]
 _HOMING = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What routing knows of a request."""
 
     prompt_tokens: float
@@ -58,19 +58,19 @@ class Ask:
     session: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """Where a request goes, and what is expected of it there."""
 
     slot: Slot
     ask: Ask
-    work: Work
+    #: Of the prompt, what has to be computed.
+    prompt_tokens: float
+    output_tokens: float
     #: Tokens of the prompt that the replica is claimed to hold.
-    claimed_tokens: int
+    claimed_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the engine counted."""
 
     #: At least 1.
@@ -78,11 +78,6 @@ class Answer:
     #: None where it does not say.
     cached_tokens: int | None
     output_tokens: int
-
-
-def may_be_asked(slots: list[Slot], tried: Collection[str], now_s: float) -> list[Slot]:
-    """Empty only when no replica is ready and untried."""
-    return trusted(listed(untried(ready(slots), tried)), now_s)
 
 
 class Router:
@@ -98,16 +93,22 @@ class Router:
         able = may_be_asked(slots, tried, now_s)
         if not able:
             return None
-        claims, traffic = self.index.look_up(ask.prefix), able[0].traffic
+        if ask.prefix.keys:
+            return self._by_prefix(able, ask, dice)
+        slot = able[pick(able, least_ahead(able), ask.session, dice)]
+        return Choice(slot, ask, ask.prompt_tokens, _output_tokens(slot.traffic, ask))
+
+    def _by_prefix(self, able: list[Slot], ask: Ask, dice: Dice) -> Choice:
+        claims = self.index.look_up(ask.prefix)
         held = claims.believed([slot.replica_id for slot in able])
         key = _home_key(ask, claims, len(able))
-        if key is not None and ask.prefix.keys:
+        if key is not None:
             at_home = home(key, able)
             held[at_home] += self._beyond(able[at_home], ask, claims, len(able))
         number = pick(able, least_work(able, ask.prompt_tokens, held), key, dice)
         slot = able[number]
-        work = Work(ask.prompt_tokens - held[number], _output_tokens(traffic, ask))
-        return Choice(slot, ask, work, claims.tokens(slot.replica_id))
+        missing, claimed = ask.prompt_tokens - held[number], claims.tokens(slot.replica_id)
+        return Choice(slot, ask, missing, _output_tokens(slot.traffic, ask), claimed)
 
     def _beyond(self, slot: Slot, ask: Ask, claims: Claims, replicas: int) -> float:
         """What the home may be counted on to hold beyond what is claimed of it."""
@@ -119,13 +120,15 @@ class Router:
 
     def send(self, choice: Choice) -> Flight:
         """Claims the prefix for the replica; the work counts while the flight's context lasts."""
-        self.index.record(choice.slot.replica_id, choice.ask.prefix)
-        choice.slot.traffic.sent(choice.work.prompt_tokens)
-        return Flight(choice.slot, choice.work)
+        slot, prefix = choice.slot, choice.ask.prefix
+        if prefix.keys:
+            self.index.record(slot.replica_id, prefix)
+        slot.traffic.sent(choice.prompt_tokens)
+        return Flight(slot, choice.prompt_tokens, choice.output_tokens)
 
     def learn(self, choice: Choice, answer: Answer) -> None:
         """What the engine found in its cache says what claims on it are worth."""
-        if answer.cached_tokens is not None:
+        if choice.claimed_tokens and answer.cached_tokens is not None:
             # In tokens as routing counts them.
             cached = answer.cached_tokens / answer.prompt_tokens * choice.ask.prompt_tokens
             self.index.correct(choice.slot.replica_id, choice.claimed_tokens, cached)
@@ -136,9 +139,9 @@ class Router:
 
 
 def _home_key(ask: Ask, claims: Claims, replicas: int) -> int | None:
-    keys = ask.prefix.keys
-    if ask.session is not None or not keys:
+    if ask.session is not None:
         return ask.session
+    keys = ask.prefix.keys
     common = claims.common_tokens(replicas) if replicas > 1 else 0
     first = bisect_right(ask.prefix.ends_tokens, common, hi=len(keys))
     return keys[first] if first < len(keys) else None
@@ -153,6 +156,8 @@ def pick(slots: list[Slot], scores: list[float], key: int | None, dice: Dice) ->
     """The place of one of the best. Among equals every gateway takes the same for the same key;
     without a key by chance, since several gateways on the same old figures must not agree.
     """
+    if len(scores) == 1:
+        return 0
     best = max(scores)
     if scores.count(best) == 1:
         return scores.index(best)

@@ -25,3 +25,8 @@ def least_work(slots: list[Slot], asked_tokens: float, held_tokens: list[float])
         1.0 / (base + tokens - held * times)
         for tokens, held in zip(ahead, held_tokens, strict=True)
     ]
+
+
+def least_ahead(slots: list[Slot]) -> list[float]:
+    """By what is ahead alone, where all would have to compute the whole prompt."""
+    return [1.0 / (1.0 + slot.ahead_tokens) for slot in slots]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from serving.routing.work import Traffic, Work
+from serving.routing.work import Traffic
 from serving.snapshot import Phase, ReplicaReport
 
 #: How long a replica that was ready is asked, when nobody else is there, after the list lost it.
@@ -76,19 +76,18 @@ class Slot:
 class Flight:
     """One request at one replica, counted there while the context lasts."""
 
-    __slots__ = ("_prompt_tokens", "_slot", "_work")
+    __slots__ = ("_output_tokens", "_prompt_tokens", "_slot")
 
-    def __init__(self, slot: Slot, work: Work) -> None:
+    def __init__(self, slot: Slot, prompt_tokens: float, output_tokens: float) -> None:
         self._slot = slot
-        self._work = work
-        #: What `began` has to give back.
-        self._prompt_tokens = 0.0
+        #: What is still to be given back.
+        self._prompt_tokens = prompt_tokens
+        self._output_tokens = output_tokens
 
     def __enter__(self) -> "Flight":
-        slot, work = self._slot, self._work
-        self._prompt_tokens = work.prompt_tokens
+        slot = self._slot
         slot.in_flight += 1
-        slot.ahead_tokens += work.prompt_tokens + work.output_tokens
+        slot.ahead_tokens += self._prompt_tokens + self._output_tokens
         return self
 
     def began(self) -> None:
@@ -99,7 +98,7 @@ class Flight:
     def __exit__(self, *_: object) -> None:
         slot = self._slot
         slot.in_flight -= 1
-        slot.ahead_tokens -= self._prompt_tokens + self._work.output_tokens
+        slot.ahead_tokens -= self._prompt_tokens + self._output_tokens
         if not slot.in_flight:
             slot.settle()
 

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 #: How much one request moves a mean at least: about forty of them turn it. The first ones move it
 #: more, so that a gateway that has just started is not misled by its guesses for long.
 _LEARNING = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One request at one replica."""
-
-    #: Of the prompt, not in the replica's cache.
-    prompt_tokens: float
-    output_tokens: float
+_SETTLED = 20
 
 
 @dataclass(slots=True)
@@ -39,13 +31,15 @@ class Traffic:
 
     def sent(self, prompt_tokens: float) -> None:
         """A request went out with so much to compute."""
-        self._sent += 1
-        self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * _weight(self._sent)
+        self._sent = count = self._sent + 1
+        weight = _LEARNING if count > _SETTLED else 1.0 / count
+        self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * weight
 
     def answered(self, output_tokens: float) -> None:
         """An answer is complete."""
-        self._answered += 1
-        self.output_tokens += (output_tokens - self.output_tokens) * _weight(self._answered)
+        self._answered = count = self._answered + 1
+        weight = _LEARNING if count > _SETTLED else 1.0 / count
+        self.output_tokens += (output_tokens - self.output_tokens) * weight
 
     def reported(self, own: int, others: int) -> None:
         """A replica has so many requests now."""
@@ -55,7 +49,3 @@ class Traffic:
     def left_tokens(self, waiting: float, running: float) -> float:
         """What so many requests have left to do, of which nothing more is known."""
         return waiting * self.prompt_tokens + (waiting + running) * self.output_tokens
-
-
-def _weight(number: int) -> float:
-    return max(_LEARNING, 1.0 / number)

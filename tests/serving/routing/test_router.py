@@ -3,11 +3,11 @@
 import random
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from serving.routing.prefix import of_block_ids, of_session
 from serving.routing.route import Answer, Ask, Choice, Router
@@ -62,7 +62,7 @@ def test_a_conversation_stays_where_its_beginning_is() -> None:
     busy = choose(router, slots, prompt(1, 2, 3))
     assert busy.slot is first
     assert busy.claimed_tokens == 2 * BLOCK
-    assert busy.work.prompt_tokens == BLOCK
+    assert busy.prompt_tokens == BLOCK
 
 
 def test_a_saturated_holder_is_left_for_whoever_has_least_to_do() -> None:
@@ -184,9 +184,9 @@ def test_an_answer_counts_as_typical_but_never_as_more_than_was_allowed() -> Non
     router, slots = Router(), replicas(1)
     for _ in range(100):
         served(router, slots, prompt(1))
-    assert choose(router, slots, prompt(1)).work.output_tokens == pytest.approx(100)
+    assert choose(router, slots, prompt(1)).output_tokens == pytest.approx(100)
     ask = replace(prompt(1), most_output_tokens=7)
-    assert choose(router, slots, ask).work.output_tokens == 7
+    assert choose(router, slots, ask).output_tokens == 7
 
 
 def test_no_work_is_left_behind_when_all_have_ended() -> None:
@@ -233,7 +233,7 @@ def test_it_always_routes_when_one_is_open_and_never_to_one_that_is_not(
     assert (choice is None) is (able == [])
     if choice is not None:
         assert choice.slot in able
-        assert 0 <= choice.work.prompt_tokens <= BLOCK * len(ids)
+        assert 0 <= choice.prompt_tokens <= BLOCK * len(ids)
 
 
 @given(worlds, st.lists(st.tuples(st.integers(0, 7), prompts)), prompts)
@@ -270,7 +270,7 @@ def test_a_saturated_holder_is_left_whatever_it_holds(
         router.index.record(f"m.{number}-x", prompt(*before).prefix)
     ask = prompt(*ids)
     most = ask.prompt_tokens + 3 * min(ahead)
-    assert choose(router, slots, ask).slot.ahead_tokens <= most * 1.001
+    assert choose(router, slots, ask).slot.ahead_tokens <= most * 1.001 + 0.001
 
 
 @given(st.lists(prompts, min_size=1, max_size=20), st.integers(2, 6), st.integers(0, 9))
