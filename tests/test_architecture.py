@@ -82,6 +82,14 @@ PURE = (
     "deployments/terms.py",
     "deployments/weight_files.py",
     "deployments/weights.py",
+    "ops/bench/routers/engine.py",
+    "ops/bench/routers/metrics.py",
+    "ops/bench/routers/outcome.py",
+    "ops/bench/routers/prefix_cache.py",
+    "ops/bench/routers/question.py",
+    "ops/bench/routers/report.py",
+    "ops/bench/routers/service.py",
+    "ops/bench/routers/trace.py",
 )
 IMPURE = {"ray", "vllm", "asyncio", "time", "random", "os", "logging", "socket", "subprocess"}
 RAY_IMPORTERS = (

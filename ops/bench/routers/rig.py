@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import uvloop
@@ -39,7 +40,7 @@ _ASK_S = 2.0
 #: Requests of the warm-up: enough at once that every engine gets one under any policy.
 _WARM_UP = 6 * ENGINES
 _WARM_UP_LIMIT_S = 20.0
-_WARM_UPS = 10
+_WARM_UP_PAUSE_S = 0.5
 #: After the last request is due: an overloaded router finishes late, but it does finish.
 _PATIENCE_S = 60.0
 
@@ -143,13 +144,15 @@ class Rig:
 
     def _warm_up(self, engines: Engines, targets: tuple[Target, ...]) -> None:
         """Asks until every engine has answered: a router may still be finding some of them."""
-        for number in range(_WARM_UPS):
-            blocks = range(_WARM_UP * number, _WARM_UP * (number + 1))
-            # Ids that no trace has, and prompts too short to fill a cache block.
-            asks = [Ask(0.0, 64, 16, (9_000_000 + block,)) for block in blocks]
+        deadline = time.monotonic() + _START_LIMIT_S
+        # Ids that no trace has, and prompts too short to fill a cache block.
+        blocks = count(9_000_000)
+        while time.monotonic() < deadline:
+            asks = [Ask(0.0, 64, 16, (block,)) for block in islice(blocks, _WARM_UP)]
             uvloop.run(replay(sends(asks, targets[0], SPEED), targets, _WARM_UP_LIMIT_S))
             if all(engine.requests for engine in engines.seen()):
                 return
+            time.sleep(_WARM_UP_PAUSE_S)
         raise DidNotStart("it never reached some of the engines")
 
     def _mark(self, engines: Engines, router: child.Child | None) -> Mark:
