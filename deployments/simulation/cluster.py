@@ -125,18 +125,17 @@ class Cluster:
         return plan(site.fleet, self.inventory, site.facts, self.running, counts)
 
     def _apply(self, made: Plan) -> None:
-        addresses = made.addresses()
+        addresses, roots = made.addresses(), storage_roots(self.site.inventory)
         for action in made.actions:
             if action.verb in STOPPING and action.replica in self.replicas:
                 self._stop(self.replicas[action.replica])
         for action in made.actions:
             if action.verb in STARTING:
-                self._start(action, addresses[action.replica])
+                self._start(action, addresses[action.replica], roots)
         self._let_go_on()
 
-    def _start(self, action: Action, addresses: tuple[str, ...]) -> None:
+    def _start(self, action: Action, addresses: tuple[str, ...], roots: tuple[str, ...]) -> None:
         number = int(action.replica.rpartition(".")[2])
-        roots = storage_roots(self.site.inventory)
         config = replica_application(self.site.fleet, action.model, number, addresses, roots)
         self.running |= running_of({action.replica: config})
         self._number += 1
@@ -167,7 +166,8 @@ class Cluster:
         ready = [each for each in replicas if each.phase is Phase.STARTING]
         for replica in ready:
             replica.phase = Phase.READY
-        self.gateway.joined(ready)
+        if ready:
+            self.gateway.joined(ready)
 
     def _stop(self, replica: Replica) -> None:
         del self.replicas[replica.name]
