@@ -5,6 +5,8 @@ state is on disk (keys, internal token) or comes back with the next reports (rep
 within a second.
 """
 
+import asyncio
+import contextlib
 import secrets
 import time
 from dataclasses import asdict
@@ -18,6 +20,12 @@ from serving.snapshot import GatewayReport, ReplicaReport, Snapshot
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
 #: until then its list would be too short, and gateways keep the one they have.
 SETTLE_S = 3.0
+#: Who is there is told at once. How busy replicas are is told with the next answer, and all
+#: gateways together get about so many a second.
+ANSWERS_PER_S = 128
+SHORTEST_HOLD_S = 0.25
+#: Without any news; gateways give up on a question after a few times as long.
+LONGEST_HOLD_S = 1.0
 
 
 class Controller:
@@ -29,29 +37,68 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._registry.set_keys(self._store.keys)
+        #: Replaced whenever there is something that gateways should hear at once.
+        self._news = asyncio.Event()
+        self._told_version = self._registry.urgent_version
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
         self._registry.report(report, time.monotonic())
+        self._tell()
         return (self._registry.internal_token,)
 
     async def leave(self, replica_id: str) -> None:
         """A replica's last word."""
         self._registry.leave(replica_id, time.monotonic())
+        self._tell()
 
     async def exchange(self, report: GatewayReport, known_version: int) -> Snapshot | None:
-        """A gateway's report; answers with the snapshot, or None when it has the newest."""
+        """A gateway's report; answers with the snapshot when there is news, or after a while with
+        None.
+        """
+        self._registry.report_gateway(report, time.monotonic())
+        await self._hold(known_version)
         now_s = time.monotonic()
-        self._registry.report_gateway(report, now_s)
         if now_s < self._settled_at_s:
             return None
         return self._registry.snapshot(known_version, now_s)
+
+    async def _hold(self, known_version: int) -> None:
+        """Returns at once with news that should not wait, soon with any other, late with none."""
+        now_s = time.monotonic()
+        soon_s = self._hold_s(now_s)
+        for _ in range(round(LONGEST_HOLD_S / soon_s)):
+            if await self._hear(known_version, soon_s):
+                return
+            if self._registry.version != known_version and now_s >= self._settled_at_s:
+                return
+
+    def _hold_s(self, now_s: float) -> float:
+        gateways = len(self._registry.gateways(now_s))
+        return min(max(SHORTEST_HOLD_S, gateways / ANSWERS_PER_S), LONGEST_HOLD_S)
+
+    async def _hear(self, known_version: int, within_s: float) -> bool:
+        """Whether there is something within that time that this version lacks."""
+        if time.monotonic() >= self._settled_at_s and known_version < self._registry.urgent_version:
+            return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        return known_version < self._registry.urgent_version
+
+    def _tell(self) -> None:
+        """Answers whoever waits, if there is something to hear."""
+        if self._told_version != self._registry.urgent_version:
+            self._told_version = self._registry.urgent_version
+            self._news.set()
+            self._news = asyncio.Event()
 
     async def create_key(self, name: str) -> str:
         """Makes a key and returns it; this is the only time that anyone sees it."""
         text, record = new_key(name, secrets.token_bytes, int(time.time()))
         self._store.add(record)
         self._registry.set_keys(self._store.keys)
+        self._tell()
         return text
 
     async def status(self) -> dict[str, Any]:

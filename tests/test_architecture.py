@@ -23,6 +23,7 @@ PURE = (
     "serving/registry.py",
     "serving/context.py",
     "serving/errors.py",
+    "serving/histogram.py",
     "serving/keys.py",
     "serving/usage.py",
     "serving/bounds.py",

@@ -31,7 +31,7 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
-    addresses: dict[str, tuple[str, ...]] = {}
+    addresses: dict[str, tuple[str, ...]] | None = None
     roots: tuple[str, ...] = ()
     if inventory is not None:
         made = planned(fleet, inventory, {})

@@ -24,6 +24,8 @@ class Passage:
     most_events: int
     #: Makes the usage record, before `[DONE]` goes out.
     settle: Callable[[], None]
+    #: Hears of the first event, once.
+    began: Callable[[], None]
 
 
 class StreamAttempt(Attempt):
@@ -66,6 +68,7 @@ class StreamAttempt(Attempt):
                 exchange.write(out)
             else:
                 exchange.start(out, self._passage.extra)
+                self._passage.began()
             if events.events > self._passage.most_events:
                 self._fail(DiedWithIt(upstream("The replica did not stop at the limit.")))
 
@@ -80,6 +83,7 @@ class StreamAttempt(Attempt):
             exchange.write(out)
         elif out or error is None:
             exchange.start(out, self._passage.extra)
+            self._passage.began()
         if error is not None:
             self._fail(translate_event(error, self._param))
         else:
