@@ -1,21 +1,29 @@
 """The Controller: the registry that replicas and gateways report to, and the owner of the keys.
 
 It decides nothing about a request; when it is away gateways go on with their last snapshot. Its
-state is on disk (keys, internal token) or comes back with the next reports (replicas, gateways)
-within a second.
+state is on disk (keys, internal token, counts of replicas) or comes back with the next reports
+(replicas, gateways) within a second. Where it was told of a fleet and its inventory it keeps the
+number of replicas in step with demand and nodes.
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from deployments.autoscaler import Autoscaler, Senses
+from deployments.deployed import Deployed, from_config
+from deployments.facts import facts_of
+from deployments.need import Facts
+from deployments.observation import Reports
+from deployments.serve_control import ServeControl
 from serving.keys import new_key
 from serving.keystore import KeyStore, home, secret_file
 from serving.registry import Registry
-from serving.snapshot import GatewayReport, ReplicaReport, Snapshot
+from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
 #: until then its list would be too short, and gateways keep the one they have.
@@ -26,6 +34,8 @@ ANSWERS_PER_S = 128
 SHORTEST_HOLD_S = 0.25
 #: Without any news; gateways give up on a question after a few times as long.
 LONGEST_HOLD_S = 1.0
+#: A replica reports a few times a second; nobody knows what one does that has not for so long.
+SILENT_S = 5.0
 
 
 class Controller:
@@ -40,6 +50,35 @@ class Controller:
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
+        self._autoscaler: Autoscaler | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
+        deployed = from_config(user_config)
+        if self._autoscaler is not None:
+            self._autoscaler.deployed = deployed
+            return
+        senses = Senses(ServeControl(), self._reports, _nobody_knows, _facts, time.time)
+        path = home() / "scaling.json"
+        self._autoscaler = Autoscaler(deployed, path, senses, self._set_outlooks)
+        self._loop = asyncio.create_task(self._autoscaler.run())
+
+    async def check_health(self) -> None:
+        if self._loop is not None and self._loop.done():
+            raise RuntimeError("the number of replicas no longer follows demand")
+
+    def _reports(self) -> Reports:
+        now_s = time.monotonic()
+        return Reports(
+            self._registry.replicas(now_s),
+            self._registry.gateways(now_s),
+            self._registry.silent_sets(now_s, SILENT_S),
+        )
+
+    def _set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
+        self._registry.set_outlooks(outlooks)
+        self._tell()
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
@@ -108,4 +147,13 @@ class Controller:
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "keys": len(self._store.keys),
+            "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }
+
+
+def _facts(deployed: Deployed) -> Mapping[str, Facts]:
+    return facts_of(deployed.fleet, deployed.inventory)
+
+
+def _nobody_knows() -> None:
+    return None

@@ -68,10 +68,11 @@ class Registry:
 
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
-        before = {each.replica_set for each in self._outlooks}
-        self._outlooks = outlooks
-        if before != {each.replica_set for each in outlooks}:
+        before, self._outlooks = self._outlooks, outlooks
+        if {each.replica_set for each in before} != {each.replica_set for each in outlooks}:
             self._changed()
+        elif before != outlooks:
+            self.version += 1
 
     def replicas(self, now_s: float) -> tuple[ReplicaReport, ...]:
         """The replicas heard of within `FORGET_S`, by application."""
@@ -80,6 +81,11 @@ class Registry:
             del self._replicas[name]
             self._changed()
         return tuple(report for _, (_, report) in sorted(self._replicas.items()))
+
+    def silent_sets(self, now_s: float, for_s: float) -> frozenset[str]:
+        """The replica sets of which a replica was not heard of for so long."""
+        heard = self._replicas.values()
+        return frozenset(report.replica_set for at_s, report in heard if now_s - at_s > for_s)
 
     def gateways(self, now_s: float) -> tuple[GatewayReport, ...]:
         """The gateways heard of within `FORGET_GATEWAY_S`."""

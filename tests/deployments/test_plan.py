@@ -16,7 +16,6 @@ from deployments.plan import Plan, Verb, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.steps import applications_of
-from deployments.weights import storage_roots
 from tests.deployments.fleets import fleet_of
 
 LLAMA_8B: Mapping[str, Any] = {
@@ -62,7 +61,7 @@ def planned(
 
 def deployed(fleet: Fleet, made: Plan) -> dict[str, Running]:
     """What runs after the plan was applied, as Serve would tell it."""
-    return running_of(applications_of(render(fleet, made.addresses())))
+    return running_of(applications_of(render(fleet, made.addresses(), made.inventory)))
 
 
 def verbs(made: Plan) -> dict[str, Verb]:
@@ -73,7 +72,7 @@ def test_where_weights_are_changes_replicas_only_when_the_inventory_does() -> No
     fleet, inventory = models(a=""), nodes(8, 8)
     rooted = inventory.model_copy(update={"storage": Storage(local="/nvme", shared="/shared")})
     made = planned(fleet, rooted)
-    running = running_of(applications_of(render(fleet, made.addresses(), storage_roots(rooted))))
+    running = running_of(applications_of(render(fleet, made.addresses(), rooted)))
     assert verbs(planned(fleet, rooted, running)) == {"a.0": Verb.KEEP}
     assert verbs(planned(fleet, inventory, running)) == {"a.0": Verb.CHANGE}
 
