@@ -19,6 +19,7 @@ from deployments.deployed import Deployed, from_config
 from deployments.facts import facts_of
 from deployments.need import Facts
 from deployments.observation import Reports
+from deployments.ray_nodes import node_watch
 from deployments.serve_control import ServeControl
 from serving.keys import new_key
 from serving.keystore import KeyStore, home, secret_file
@@ -59,7 +60,8 @@ class Controller:
         if self._autoscaler is not None:
             self._autoscaler.deployed = deployed
             return
-        senses = Senses(ServeControl(), self._reports, _nobody_knows, _facts, time.time)
+        live = node_watch().live_addresses
+        senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
         self._autoscaler = Autoscaler(deployed, path, senses, self._set_outlooks)
         self._loop = asyncio.create_task(self._autoscaler.run())
@@ -153,7 +155,3 @@ class Controller:
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:
     return facts_of(deployed.fleet, deployed.inventory)
-
-
-def _nobody_knows() -> None:
-    return None
