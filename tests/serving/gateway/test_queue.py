@@ -13,8 +13,8 @@ import pytest
 from serving.gateway import queue
 from serving.gateway.meter import BYTES_PER_TOKEN
 from serving.snapshot import Outlook, Phase, ReplicaReport, Snapshot
-from tests.fakes import FakeReplica
-from tests.serving.gateway.rig import HELLO, QUICK, TOKEN, Rig, gateway, model
+from tests.fakes import TOKEN, FakeReplica
+from tests.serving.gateway.rig import HELLO, QUICK, Rig, gateway, model
 
 
 def publish(rig: Rig, ready_in_s: float | None, *reports: ReplicaReport) -> None:
