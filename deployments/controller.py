@@ -1,23 +1,42 @@
 """The Controller: the registry that replicas and gateways report to, and the owner of the keys.
 
 It decides nothing about a request; when it is away gateways go on with their last snapshot. Its
-state is on disk (keys, internal token) or comes back with the next reports (replicas, gateways)
-within a second.
+state is on disk (keys, internal token, counts of replicas) or comes back with the next reports
+(replicas, gateways) within a second. Where it was told of a fleet and its inventory it keeps the
+number of replicas in step with demand and nodes.
 """
 
+import asyncio
+import contextlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from deployments.autoscaler import Autoscaler, Senses
+from deployments.deployed import Deployed, from_config
+from deployments.facts import facts_of
+from deployments.need import Facts
+from deployments.observation import Reports
+from deployments.ray_nodes import node_watch
+from deployments.serve_control import ServeControl
 from serving.keys import new_key
 from serving.keystore import KeyStore, home, secret_file
 from serving.registry import Registry
-from serving.snapshot import GatewayReport, ReplicaReport, Snapshot
+from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
 #: until then its list would be too short, and gateways keep the one they have.
 SETTLE_S = 3.0
+#: Who is there is told at once. How busy replicas are is told with the next answer, and all
+#: gateways together get about so many a second.
+ANSWERS_PER_S = 128
+SHORTEST_HOLD_S = 0.25
+#: Without any news; gateways give up on a question after a few times as long.
+LONGEST_HOLD_S = 1.0
+#: A replica reports a few times a second; nobody knows what one does that has not for so long.
+SILENT_S = 5.0
 
 
 class Controller:
@@ -29,29 +48,98 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._registry.set_keys(self._store.keys)
+        #: Replaced whenever there is something that gateways should hear at once.
+        self._news = asyncio.Event()
+        self._told_version = self._registry.urgent_version
+        self._autoscaler: Autoscaler | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
+        deployed = from_config(user_config)
+        if self._autoscaler is not None:
+            self._autoscaler.deployed = deployed
+            return
+        live = node_watch().live_addresses
+        senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
+        path = home() / "scaling.json"
+        self._autoscaler = Autoscaler(deployed, path, senses, self._set_outlooks)
+        self._loop = asyncio.create_task(self._autoscaler.run())
+
+    async def check_health(self) -> None:
+        if self._loop is not None and self._loop.done():
+            raise RuntimeError("the number of replicas no longer follows demand")
+
+    def _reports(self) -> Reports:
+        now_s = time.monotonic()
+        return Reports(
+            self._registry.replicas(now_s),
+            self._registry.gateways(now_s),
+            self._registry.silent_sets(now_s, SILENT_S),
+        )
+
+    def _set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
+        self._registry.set_outlooks(outlooks)
+        self._tell()
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
         self._registry.report(report, time.monotonic())
+        self._tell()
         return (self._registry.internal_token,)
 
     async def leave(self, replica_id: str) -> None:
         """A replica's last word."""
         self._registry.leave(replica_id, time.monotonic())
+        self._tell()
 
     async def exchange(self, report: GatewayReport, known_version: int) -> Snapshot | None:
-        """A gateway's report; answers with the snapshot, or None when it has the newest."""
+        """A gateway's report; answers with the snapshot when there is news, or after a while with
+        None.
+        """
+        self._registry.report_gateway(report, time.monotonic())
+        await self._hold(known_version)
         now_s = time.monotonic()
-        self._registry.report_gateway(report, now_s)
         if now_s < self._settled_at_s:
             return None
         return self._registry.snapshot(known_version, now_s)
+
+    async def _hold(self, known_version: int) -> None:
+        """Returns at once with news that should not wait, soon with any other, late with none."""
+        now_s = time.monotonic()
+        soon_s = self._hold_s(now_s)
+        for _ in range(round(LONGEST_HOLD_S / soon_s)):
+            if await self._hear(known_version, soon_s):
+                return
+            if self._registry.version != known_version and now_s >= self._settled_at_s:
+                return
+
+    def _hold_s(self, now_s: float) -> float:
+        gateways = len(self._registry.gateways(now_s))
+        return min(max(SHORTEST_HOLD_S, gateways / ANSWERS_PER_S), LONGEST_HOLD_S)
+
+    async def _hear(self, known_version: int, within_s: float) -> bool:
+        """Whether there is something within that time that this version lacks."""
+        if time.monotonic() >= self._settled_at_s and known_version < self._registry.urgent_version:
+            return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        return known_version < self._registry.urgent_version
+
+    def _tell(self) -> None:
+        """Answers whoever waits, if there is something to hear."""
+        if self._told_version != self._registry.urgent_version:
+            self._told_version = self._registry.urgent_version
+            self._news.set()
+            self._news = asyncio.Event()
 
     async def create_key(self, name: str) -> str:
         """Makes a key and returns it; this is the only time that anyone sees it."""
         text, record = new_key(name, secrets.token_bytes, int(time.time()))
         self._store.add(record)
         self._registry.set_keys(self._store.keys)
+        self._tell()
         return text
 
     async def status(self) -> dict[str, Any]:
@@ -61,4 +149,9 @@ class Controller:
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "keys": len(self._store.keys),
+            "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }
+
+
+def _facts(deployed: Deployed) -> Mapping[str, Facts]:
+    return facts_of(deployed.fleet, deployed.inventory)

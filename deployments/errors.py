@@ -13,6 +13,7 @@ DeploymentError
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
+├── AnotherWriter       one that changes what runs is at work on this machine
 └── StepFailed          an application did not come up; says whether the config before is back
 """
 
@@ -79,6 +80,13 @@ class ServeRefused(ServeError):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"Serve answered {status}: {text}")
         self.status = status
+
+
+class AnotherWriter(DeploymentError):
+    """One that changes what runs is at work on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__("another `flotilla up`, `down` or `deploy` is at work here: wait for it")
 
 
 class StepFailed(DeploymentError):

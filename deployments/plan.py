@@ -118,17 +118,17 @@ def plan(
     planner = _Planner(fleet, needs, inventory, replicas, wanted)
     placement = place(_rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
-    clients = _clients(fleet, running.get(INGRESS_APPLICATION))
+    clients = _clients(fleet, inventory, running.get(INGRESS_APPLICATION))
     notes = (*_notes(needs, names, replicas), *planner.left_out(placement))
     return Plan(inventory, needs, clients, actions, notes)
 
 
-def _clients(fleet: Fleet, now: Running | None) -> Action:
+def _clients(fleet: Fleet, inventory: Inventory, now: Running | None) -> Action:
     """What happens to the gateways and the Controller, which have no accelerators."""
     name = INGRESS_APPLICATION
     if now is None:
         return Action(Verb.START, name, "", "gateways and Controller", Shape())
-    changes = differences(now.config, ingress_application(fleet))
+    changes = differences(now.config, ingress_application(fleet, inventory))
     if not changes:
         return Action(Verb.KEEP, name, "", "runs as it should", Shape())
     return Action(Verb.CHANGE, name, "", "; ".join(changes), Shape())

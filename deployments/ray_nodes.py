@@ -8,6 +8,7 @@ import time
 import ray
 from ray.util.state import list_actors
 
+from cluster.label import ADDRESS_LABEL
 from deployments.node_watch import NodeWatch
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -22,8 +23,13 @@ LIST_DEADLINE_S = 10
 class RayNodes:
     """Calls of Ray's that may hang."""
 
-    def live_nodes(self) -> int:
-        return sum(node["Alive"] for node in ray.nodes())
+    def live_nodes(self) -> tuple[str, ...]:
+        """A node that was not brought up by us goes by Ray's own address of it."""
+        return tuple(
+            node["Labels"].get(ADDRESS_LABEL) or node["NodeManagerAddress"]
+            for node in ray.nodes()
+            if node["Alive"]
+        )
 
     def dismiss_waiting(self) -> None:
         filters = [("class_name", "=", GATEWAY_CLASS), ("state", "=", WAITS)]

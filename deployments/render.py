@@ -15,12 +15,14 @@ Rules
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL
+from deployments.deployed import Deployed
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
-from deployments.weights import is_staged
+from deployments.weights import is_staged, storage_roots
 from serving.replica.spec import ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -35,8 +37,8 @@ REPLICA_DEPLOYMENT = "Replica"
 DEADLINE_S = 600
 #: Serve asks it for the number of gateways.
 GATEWAY_POLICY = "deployments.gateway_policy:two_on_every_node"
-#: Reports of all replicas and gateways, a few a second from each, and the calls of operators.
-CONTROLLER_CALLS = 512
+#: One that is held for each gateway, reports of replicas, and the calls of operators.
+CONTROLLER_CALLS = MAX_GATEWAYS + 512
 #: What a stop takes besides the drain: the notice to gateways, the engine's end, Serve's own loop.
 STOP_MARGIN_S = 30
 #: Three misses are a death for Serve, so a period of a second finds one in three.
@@ -48,12 +50,12 @@ HEAD_RESOURCE = "node:__internal_head__"
 
 
 def render(
-    fleet: Fleet, addresses: Addresses | None = None, roots: tuple[str, ...] = ()
+    fleet: Fleet, addresses: Addresses | None = None, inventory: Inventory | None = None
 ) -> dict[str, Any]:
-    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan, which
-    says which replicas there are, `roots` those that its nodes keep weights under. Without a plan
-    there are `min` of each model.
+    """The body of Serve's `PUT /api/serve/applications/`; `addresses` are those of a plan for the
+    inventory, which says which replicas there are. Without a plan there are `min` of each model.
     """
+    roots = () if inventory is None else storage_roots(inventory)
     planned = _least(fleet) if addresses is None else addresses
     replicas = [
         replica_application(fleet, *_model_and_number(replica), at, roots)
@@ -65,12 +67,14 @@ def render(
         "proxy_location": "Disabled",
         # Serve's schema would listen on every interface.
         "http_options": {"host": "127.0.0.1"},
-        "applications": [ingress_application(fleet), *replicas],
+        "applications": [ingress_application(fleet, inventory), *replicas],
     }
 
 
-def ingress_application(fleet: Fleet) -> dict[str, Any]:
-    """The gateways and the Controller."""
+def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dict[str, Any]:
+    """The gateways and the Controller, which keeps the fleet in step with demand and nodes where
+    there is an inventory.
+    """
     gateway = {
         "name": GATEWAY_DEPLOYMENT,
         "autoscaling_config": _two_on_every_node(),
@@ -81,7 +85,7 @@ def ingress_application(fleet: Fleet) -> dict[str, Any]:
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0},
     }
-    controller = {
+    controller: dict[str, Any] = {
         "name": CONTROLLER_DEPLOYMENT,
         "num_replicas": 1,
         "max_ongoing_requests": CONTROLLER_CALLS,
@@ -89,6 +93,8 @@ def ingress_application(fleet: Fleet) -> dict[str, Any]:
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0, "resources": {HEAD_RESOURCE: 0.001}},
     }
+    if inventory is not None:
+        controller["user_config"] = Deployed(fleet, inventory).to_config()
     return {
         "name": INGRESS_APPLICATION,
         "route_prefix": None,

@@ -62,13 +62,14 @@ class ScalingState:
                 models[model] = changed(before, count, now_s)
         return replace(self, models=models)
 
-    def with_failure(self, model: str, now_s: float) -> "ScalingState":
-        """The new replica of a model did not come up and is gone again."""
+    def with_failure(self, model: str, now_s: float, *, is_beyond: bool = True) -> "ScalingState":
+        """A replica of a model did not come up; one beyond its `min` is given up."""
         before = self.models[model]
         failures = min(before.failures + 1, MAX_FAILURES)
         pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
+        fewer = changed(before, max(before.count - 1, 0), now_s) if is_beyond else before
         back = replace(
-            changed(before, max(before.count - 1, 0), now_s),
+            fewer,
             failures=failures,
             paused_until_s=now_s + pause_s,
         )

@@ -3,7 +3,6 @@
 OpsError
 ├── ClusterMissing      no Ray cluster runs here
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
-├── AnotherCommand      one that changes what runs is at work on this machine
 ├── NoCompletion        the fleet is up, and the gateway gives no completion
 ├── OtherToken          the cluster was made with another token than this machine has
 ├── NodeInUse           a node that is to go still holds a replica
@@ -33,13 +32,6 @@ class ControllerMissing(OpsError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"no Controller answers ({cause}): run `flotilla deploy FLEET`")
-
-
-class AnotherCommand(OpsError):
-    """One that changes what runs is at work on this machine."""
-
-    def __init__(self) -> None:
-        super().__init__("another `flotilla up`, `down` or `deploy` is at work here: wait for it")
 
 
 class NoCompletion(OpsError):

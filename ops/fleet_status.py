@@ -4,6 +4,7 @@ themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -29,6 +30,7 @@ def fleet_status(
         ],
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),
+        "scaling": known.get("scaling"),
         "notes": list(_notes(applications, controller)),
     }
 
@@ -55,6 +57,19 @@ def tables(view: Mapping[str, Any]) -> list[Table]:
             gateway["gateway_id"], gateway["node"], gateway["address"], str(gateway["in_flight"])
         )
     return [models, replicas, gateways]
+
+
+def scaling_lines(view: Mapping[str, Any]) -> Iterator[str]:
+    """Why models have so many replicas, and what was decided last."""
+    scaling = view["scaling"]
+    if scaling is None:
+        yield "nobody changes the number of replicas: deployed without an inventory"
+        return
+    for model, why in scaling["why"].items():
+        yield f"{model}  {why}" if model else why
+    for line in scaling["history"]:
+        at_s, _, change = line.partition(" ")
+        yield f"{datetime.fromtimestamp(int(at_s), UTC).astimezone():%Y-%m-%d %H:%M:%S}  {change}"
 
 
 def _models(

@@ -20,7 +20,6 @@ from deployments.running import Running, running_of
 from deployments.serve_control import ServeControl
 from deployments.steps import Step
 from deployments.suggest import Situation
-from deployments.weights import storage_roots
 from ops.local_cluster import local_inventory
 
 
@@ -94,7 +93,7 @@ async def make_run(
     running = await running_now(control)
     made = await asyncio.to_thread(planned, fleet, inventory, running)
     made.require_whole()
-    desired = render(fleet, made.addresses(), storage_roots(inventory))
+    desired = render(fleet, made.addresses(), inventory)
     rooms = capacity(inventory)
     return await apply(control, desired, report, capacity=rooms, patience=patience)
 

@@ -3,11 +3,14 @@
 A report that stays away is old news, not no news: the replica is kept for `FORGET_S`, since the way
 to the Controller may be what broke. A new start of the same application is the end of the old one
 at once.
+
+Two kinds of news: who is there, which gateways should hear at once, and how busy they are, which
+changes with every report and is passed on when somebody asks.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from serving.snapshot import GatewayReport, KeyRecord, ReplicaReport, Snapshot
+from serving.snapshot import GatewayReport, KeyRecord, Outlook, ReplicaReport, Snapshot
 
 #: A replica silent for this long is off the list; gateways have stopped using it long before.
 FORGET_S = 60.0
@@ -22,11 +25,17 @@ class Registry:
     internal_token: str = field(repr=False)
     #: Starts anywhere: a restarted Controller must not repeat the versions of the one before.
     version: int = 0
+    #: The version with the last news that should not wait.
+    urgent_version: int = 0
     _replicas: dict[str, tuple[float, ReplicaReport]] = field(default_factory=dict)
     _gateways: dict[str, tuple[float, GatewayReport]] = field(default_factory=dict)
     #: Replicas that said they go, and when: a report that was under way must not bring one back.
     _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
+    _outlooks: tuple[Outlook, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.urgent_version = self.version
 
     def report(self, report: ReplicaReport, now_s: float) -> None:
         """Takes a replica's newest word about itself."""
@@ -34,7 +43,9 @@ class Registry:
             return
         known = self._replicas.get(report.application)
         self._replicas[report.application] = (now_s, report)
-        if known is None or known[1] != report:
+        if known is None or replace(known[1], load=report.load) != report:
+            self._changed()
+        elif known[1] != report:
             self.version += 1
 
     def leave(self, replica_id: str, now_s: float) -> None:
@@ -44,7 +55,7 @@ class Registry:
         for application, (_, report) in list(self._replicas.items()):
             if report.replica_id == replica_id:
                 del self._replicas[application]
-                self.version += 1
+                self._changed()
 
     def report_gateway(self, report: GatewayReport, now_s: float) -> None:
         """Takes a gateway's newest word about itself."""
@@ -53,15 +64,28 @@ class Registry:
     def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
         """Replaces all keys."""
         self._keys = keys
-        self.version += 1
+        self._changed()
+
+    def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
+        """Says which replica sets will have a first replica soon."""
+        before, self._outlooks = self._outlooks, outlooks
+        if {each.replica_set for each in before} != {each.replica_set for each in outlooks}:
+            self._changed()
+        elif before != outlooks:
+            self.version += 1
 
     def replicas(self, now_s: float) -> tuple[ReplicaReport, ...]:
         """The replicas heard of within `FORGET_S`, by application."""
         silent = [name for name, (at_s, _) in self._replicas.items() if now_s - at_s > FORGET_S]
         for name in silent:
             del self._replicas[name]
-            self.version += 1
+            self._changed()
         return tuple(report for _, (_, report) in sorted(self._replicas.items()))
+
+    def silent_sets(self, now_s: float, for_s: float) -> frozenset[str]:
+        """The replica sets of which a replica was not heard of for so long."""
+        heard = self._replicas.values()
+        return frozenset(report.replica_set for at_s, report in heard if now_s - at_s > for_s)
 
     def gateways(self, now_s: float) -> tuple[GatewayReport, ...]:
         """The gateways heard of within `FORGET_GATEWAY_S`."""
@@ -83,4 +107,9 @@ class Registry:
             keys=self._keys,
             replicas=replicas,
             internal_token=self.internal_token,
+            outlooks=self._outlooks,
         )
+
+    def _changed(self) -> None:
+        self.version += 1
+        self.urgent_version = self.version

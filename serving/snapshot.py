@@ -82,6 +82,15 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """When a replica set without any replica will have one: its requests may wait for it."""
+
+    replica_set: str
+    #: From the moment of the snapshot, as far as anyone can tell.
+    ready_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a gateway must know and cannot see for itself."""
 
@@ -90,6 +99,21 @@ class Snapshot:
     replicas: tuple[ReplicaReport, ...]
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
+    outlooks: tuple[Outlook, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DemandReport:
+    """What clients ask of a replica set at one gateway. Counts are since the gateway's start."""
+
+    replica_set: str
+    arrivals: int = 0
+    #: Requests that wait here for a first replica.
+    queued: int = 0
+    #: Of the prompts of all requests that are not answered yet, roughly.
+    tokens_in_flight: int = 0
+    #: Times to the first token of streams, as `serving.histogram` counts them.
+    first_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +126,4 @@ class GatewayReport:
     address: str
     #: Requests in flight per replica id.
     in_flight: tuple[tuple[str, int], ...] = ()
+    demands: tuple[DemandReport, ...] = ()

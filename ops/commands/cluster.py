@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from cluster.bringup import Failure
+from deployments.lock import alone
 from ops.cluster import Cluster
 from ops.cluster_down import take_down_cluster
 from ops.cluster_up import bring_up_cluster
 from ops.commands.node_lines import NodeLines
-from ops.lock import alone
 
 
 def up_cluster(path: Path, gateway_port: int, *, fenced: bool, as_json: bool) -> None:

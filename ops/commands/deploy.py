@@ -32,7 +32,7 @@ def deploy(
     import asyncio
 
     from deployments.errors import StepFailed
-    from ops.lock import alone
+    from deployments.lock import alone
     from ops.planning import deployed_inventory
 
     fleet = load_fleet(path, device)

@@ -20,7 +20,6 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
     import yaml
 
     from deployments.render import render as render_fleet
-    from deployments.weights import storage_roots
     from ops.planning import deployed_inventory, planned
 
     class Plain(yaml.SafeDumper):
@@ -31,12 +30,11 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
-    addresses: dict[str, tuple[str, ...]] = {}
-    roots: tuple[str, ...] = ()
+    addresses: dict[str, tuple[str, ...]] | None = None
     if inventory is not None:
         made = planned(fleet, inventory, {})
         with lines_of(path):
             made.require_whole()
-        addresses, roots = made.addresses(), storage_roots(inventory)
-    config = render_fleet(fleet, addresses, roots)
+        addresses = made.addresses()
+    config = render_fleet(fleet, addresses, inventory)
     click.echo(yaml.dump(config, Dumper=Plain, sort_keys=False), nl=False)

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--why", "with_why", is_flag=True, help="Say why models have so many replicas.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def status(as_json: bool) -> None:
+def status(with_why: bool, as_json: bool) -> None:
     """Show models, replicas with their stages and load, and gateways."""
     import asyncio
 
-    from ops.fleet_status import fleet_status, tables
+    from ops.fleet_status import fleet_status, scaling_lines, tables
 
     applications = asyncio.run(_applications())
     view = fleet_status(applications, _controller())
@@ -27,6 +28,8 @@ def status(as_json: bool) -> None:
     console = Console(highlight=False)
     for table in tables(view):
         console.print(table)
+    for line in scaling_lines(view) if with_why else ():
+        console.print(line)
     for note in view["notes"]:
         click.echo(note, err=True)
 

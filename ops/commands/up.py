@@ -45,10 +45,10 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
     how to use it. INVENTORY: make its machines one Ray cluster, over ssh; a second run repairs what
     is not part of it and leaves the rest alone.
     """
+    from deployments.lock import alone
     from ops.commands.cluster import up_cluster
     from ops.file_kind import is_inventory
     from ops.local_fleet import bring_up
-    from ops.lock import alone
 
     if is_inventory(path):
         if ray_port is not None:
@@ -71,9 +71,9 @@ def down(path: Path | None, as_json: bool) -> None:
     """Stop everything that `flotilla up` started, on this machine or on those of INVENTORY; nothing
     of it stays behind.
     """
+    from deployments.lock import alone
     from ops.commands.cluster import down_cluster
     from ops.local_fleet import take_down
-    from ops.lock import alone
 
     if path is not None:
         down_cluster(path, as_json=as_json)

@@ -20,8 +20,10 @@ from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.job import Job
+from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
+from serving.gateway.queue import Queue
 from serving.gateway.refusal import overloaded
 from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
@@ -52,6 +54,8 @@ class GatewayCore:
         self.deadline_s = self.deadlines.request_s
         self.wall_clock = wall_clock
         self.budget = Budget()
+        self.meters = Meters()
+        self.queue = Queue(self.loop.time, self.meters)
         self.auth = Authenticator()
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
@@ -90,6 +94,10 @@ class GatewayCore:
         self._token = snapshot.internal_token
         self.auth.apply(snapshot.keys)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.queue.apply(snapshot.outlooks)
+        for replica_set in self.queue.waiting():
+            if self.is_served(replica_set):
+                self.queue.wake(replica_set)
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)
@@ -171,6 +179,10 @@ class GatewayCore:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
         return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
+
+    def is_served(self, replica_set: str) -> bool:
+        """Whether the newest snapshot names a replica that takes requests."""
+        return any(slot.is_ready and slot.is_listed for slot in self._table.of(replica_set))
 
     def expected_id(self, slot: Slot) -> bytes | None:
         return slot.replica_id.encode() if self._demands_replica_header else None

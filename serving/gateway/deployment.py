@@ -3,8 +3,8 @@ pass through Serve.
 
 A replica of this deployment owns a listening socket that the other gateway of its node shares. It
 listens only once it knows the keys, the replicas and the models: before that its word would be
-wrong. Then it asks the Controller for news a few times a second and goes on with the last it has
-when nobody answers.
+wrong. Then it asks the Controller for news, which answers when it has some or after about a
+second, and goes on with the last it has when nobody answers.
 """
 
 import asyncio
@@ -25,7 +25,11 @@ from serving.keystore import home
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
-POLL_S = 0.25
+#: Between an answer and the next question: the Controller decides how long it waits with an answer,
+#: this is for one that does not wait.
+PAUSE_S = 0.05
+#: After a question that was not answered.
+RETRY_S = 0.25
 #: A Controller that has not answered by then is busy or gone; the next try is as good.
 POLL_DEADLINE_S = 5.0
 #: The Controller starts beside the gateways and waits for reports before it gives out a snapshot.
@@ -83,11 +87,13 @@ class Gateway:
 
     async def _poll(self) -> None:
         while True:
+            pause_s = PAUSE_S
             try:
                 await self._exchange()
             except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
                 _log.warning("no news from the Controller: %s", type(error).__name__)
-            await asyncio.sleep(POLL_S)
+                pause_s = RETRY_S
+            await asyncio.sleep(pause_s)
 
     async def _exchange(self) -> None:
         report = GatewayReport(
@@ -96,6 +102,7 @@ class Gateway:
             pid=os.getpid(),
             address=f"{self._host}:{self._port}",
             in_flight=self._core.in_flight(),
+            demands=self._core.meters.report(),
         )
         async with asyncio.timeout(POLL_DEADLINE_S):
             snapshot = await self._controller.exchange.remote(report, self._core.version)

@@ -51,6 +51,7 @@ class Job:
         "_events",
         "_exchange",
         "_flight",
+        "_has_waited",
         "_is_recorded",
         "_is_retrying",
         "_max_tokens",
@@ -82,6 +83,7 @@ class Job:
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
+        self._has_waited = False
         self._is_recorded = False
         self._is_retrying = False
         self._started_s = core.loop.time()
@@ -130,14 +132,28 @@ class Job:
             self._core.job_ended(self._is_retrying)
 
     async def _answer(self) -> None:
+        await self._wait_for_replica(self._asked)
         fitter = self._core.fitter
         fitted = fitter.quick(self._checked, self._asked)
         if fitted is None:
             fitted = await fitter.fit(self._checked, self._asked)
         self._model, self._max_tokens = fitted.model, fitted.max_tokens
-        await self._forward(
-            ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
-        )
+        if self._model is not self._asked:
+            await self._wait_for_replica(self._model)
+        meter = self._core.meters.of(self._model.replica_set)
+        meter.arrived(self._checked.body_bytes)
+        ask = ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
+        try:
+            await self._forward(ask)
+        finally:
+            meter.ended(self._checked.body_bytes)
+
+    async def _wait_for_replica(self, model: Model) -> None:
+        """Where there is none and one will come."""
+        core, replica_set = self._core, model.replica_set
+        if not core.is_served(replica_set) and core.queue.has_outlook(replica_set):
+            self._has_waited = True
+            await core.queue.wait(replica_set, self._checked.body_bytes, self._deadline_s)
 
     async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
@@ -239,6 +255,10 @@ class Job:
         """The first token is here."""
         if self._flight is not None:
             self._flight.began()
+        if self._has_waited:
+            return  # how long a start takes says nothing of how busy replicas are
+        after_s = self._core.loop.time() - self._started_s
+        self._core.meters.of(self._model.replica_set).began(after_s)
 
     # Answers
     def _reply(self, body: bytes) -> None:

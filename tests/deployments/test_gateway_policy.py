@@ -24,8 +24,8 @@ class Cluster:
     nodes: int
     dismissed: bool = False
 
-    def live_nodes(self) -> int:
-        return self.nodes
+    def live_nodes(self) -> tuple[str, ...]:
+        return ("10.0.0.1",) * self.nodes
 
     def dismiss_waiting(self) -> None:
         self.dismissed = True
@@ -61,10 +61,10 @@ def test_while_ray_hangs_serve_hears_the_number_it_has(monkeypatch: pytest.Monke
     asked, never = threading.Event(), threading.Event()
 
     class Hanging(Cluster):
-        def live_nodes(self) -> int:
+        def live_nodes(self) -> tuple[str, ...]:
             asked.set()
             never.wait()
-            return 0
+            return ()
 
     monkeypatch.setattr(ray_nodes, "RayNodes", lambda: Hanging(0))
     ray_nodes.node_watch.cache_clear()

@@ -11,6 +11,7 @@ from deployments.errors import FleetInvalid
 from deployments.fleet import Fleet
 from deployments.load import load, parse
 from deployments.yaml_text import MAX_BYTES
+from tests.deployments.fleets import fleet_of
 
 HERE = Path("/fleets")
 
@@ -234,3 +235,24 @@ def _finite(value: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("scaling", "message"),
+    [
+        ("{priorty: 1}", "models.a.scaling.priorty: is unknown; did you mean `priority`?"),
+        ("{priority: 101}", "models.a.scaling.priority: should be less than or equal to 100"),
+        ("{weight: 0}", "models.a.scaling.weight: should be greater than 0"),
+        (
+            "{weight: .nan}",
+            "models.a.scaling.weight: should be less than or equal to 1000, not nan",
+        ),
+        ("{first_token_s: -1}", "models.a.scaling.first_token_s: should be greater than"),
+        ("{idle_s: 1}", "models.a.scaling.idle_s: should be greater than or equal to 10"),
+    ],
+)
+def test_what_scaling_cannot_be_is_named(scaling: str, message: str) -> None:
+    text = f"models:\n  a: {{source: o/x, max_model_len: 9, scaling: {scaling}}}\n"
+    with pytest.raises(FleetInvalid) as caught:
+        fleet_of(text)
+    assert message in str(caught.value.problems[0])

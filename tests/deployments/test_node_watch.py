@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from deployments.node_watch import DISMISSALS, STALE_S, NodeWatch
+from deployments.node_watch import DISMISSALS, GONE_S, STALE_S, NodeWatch
 
 
 class Cluster:
@@ -17,10 +17,10 @@ class Cluster:
         self.dismissals = 0
         self.now_s = 1000.0
 
-    def live_nodes(self) -> int:
+    def live_nodes(self) -> tuple[str, ...]:
         if self.is_gone:
             raise ConnectionError
-        return self.nodes
+        return tuple(f"10.0.0.{at}" for at in range(self.nodes))
 
     def dismiss_waiting(self) -> None:
         if self.cannot_list:
@@ -88,3 +88,21 @@ def test_a_dismissal_that_fails_is_tried_again_and_the_count_is_kept() -> None:
     for _ in range(DISMISSALS + 2):
         watch.look()
     assert cluster.dismissals == DISMISSALS
+
+
+def test_a_node_is_gone_when_it_was_away_for_long_and_back_at_once() -> None:
+    cluster = Cluster()
+    watch = cluster.watched()
+    assert watch.live_addresses() is None
+    watch.look()
+    cluster.nodes = 2
+    cluster.now_s += GONE_S
+    watch.look()
+    assert watch.live_nodes() == 2
+    assert watch.live_addresses() == frozenset(["10.0.0.0", "10.0.0.1", "10.0.0.2"])
+    cluster.now_s += 1
+    watch.look()
+    assert watch.live_addresses() == frozenset(["10.0.0.0", "10.0.0.1"])
+    cluster.nodes = 3
+    watch.look()
+    assert watch.live_addresses() == frozenset(["10.0.0.0", "10.0.0.1", "10.0.0.2"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cluster.architecture import read_architecture
 from cluster.inventory import Inventory, Storage
+from deployments.counts import Counts
 from deployments.fleet import Fleet
 from deployments.inventory_file import parse_inventory
 from deployments.need import Facts
@@ -16,7 +17,6 @@ from deployments.plan import Plan, Verb, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.steps import applications_of
-from deployments.weights import storage_roots
 from tests.deployments.fleets import fleet_of
 
 LLAMA_8B: Mapping[str, Any] = {
@@ -62,7 +62,7 @@ def planned(
 
 def deployed(fleet: Fleet, made: Plan) -> dict[str, Running]:
     """What runs after the plan was applied, as Serve would tell it."""
-    return running_of(applications_of(render(fleet, made.addresses())))
+    return running_of(applications_of(render(fleet, made.addresses(), made.inventory)))
 
 
 def verbs(made: Plan) -> dict[str, Verb]:
@@ -73,7 +73,7 @@ def test_where_weights_are_changes_replicas_only_when_the_inventory_does() -> No
     fleet, inventory = models(a=""), nodes(8, 8)
     rooted = inventory.model_copy(update={"storage": Storage(local="/nvme", shared="/shared")})
     made = planned(fleet, rooted)
-    running = running_of(applications_of(render(fleet, made.addresses(), storage_roots(rooted))))
+    running = running_of(applications_of(render(fleet, made.addresses(), rooted)))
     assert verbs(planned(fleet, rooted, running)) == {"a.0": Verb.KEEP}
     assert verbs(planned(fleet, inventory, running)) == {"a.0": Verb.CHANGE}
 
@@ -281,3 +281,55 @@ def test_a_replica_that_ray_placed_by_itself_is_moved_once_to_where_the_plan_wan
     made = planned(fleet, nodes(8), unplanned)
     assert verbs(made) == {"a.0": Verb.MOVE, "b.0": Verb.KEEP}
     assert made.actions[0].reason == "it was placed without a plan"
+
+
+def counted(
+    fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], counts: Counts
+) -> Plan:
+    return plan(fleet, inventory, dict.fromkeys(fleet.served(), KNOWN), running, counts)
+
+
+def test_counts_say_how_many_run_and_min_and_max_bound_them() -> None:
+    fleet = models(a="replicas: {min: 1, max: 3}", b="replicas: {min: 0, max: 2}")
+    for wanted, found in ((0, 1), (2, 2), (9, 3)):
+        made = counted(fleet, nodes(8), {}, Counts({"a": wanted}))
+        assert made.counts() == {"a": found, "b": 0}
+
+
+def test_without_counts_a_model_keeps_as_many_as_it_has() -> None:
+    fleet = models(a="replicas: {min: 1, max: 3}")
+    running = deployed(fleet, counted(fleet, nodes(8), {}, Counts({"a": 3})))
+    assert planned(fleet, nodes(8), running).counts() == {"a": 3}
+    fewer = models(a="replicas: {min: 1, max: 2}")
+    assert planned(fewer, nodes(8), running).counts() == {"a": 2}
+
+
+def test_the_replica_that_is_to_leave_leaves_and_the_others_keep_their_names() -> None:
+    fleet = models(a="replicas: {min: 1, max: 3}")
+    running = deployed(fleet, counted(fleet, nodes(8), {}, Counts({"a": 3})))
+    made = counted(fleet, nodes(8), running, Counts({"a": 2}, frozenset({"a.1"})))
+    assert verbs(made) == {"a.0": Verb.KEEP, "a.1": Verb.STOP, "a.2": Verb.KEEP}
+    left = {name: each for name, each in running.items() if name != "a.1"}
+    again = counted(fleet, nodes(8), left, Counts({"a": 3}))
+    assert verbs(again) == {"a.0": Verb.KEEP, "a.1": Verb.START, "a.2": Verb.KEEP}
+
+
+def test_what_is_beyond_min_and_has_no_place_is_left_out_and_blocks_nothing() -> None:
+    fleet = models(a="tensor: 4, replicas: {min: 1, max: 4}")
+    made = counted(fleet, nodes(8), {}, Counts({"a": 4}))
+    assert made.blocked == ()
+    assert made.counts() == {"a": 2}
+    assert [note.split(":")[0] for note in made.notes] == ["a.2 is left out", "a.3 is left out"]
+
+
+def test_on_fewer_nodes_min_comes_first_then_priority() -> None:
+    fleet = models(
+        low="tensor: 4, replicas: {min: 1, max: 2}",
+        high="tensor: 4, replicas: {min: 1, max: 2}, scaling: {priority: 1}",
+    )
+    running = deployed(fleet, counted(fleet, nodes(8, 8), {}, Counts({"low": 2, "high": 2})))
+    assert planned(fleet, nodes(4, 8), running).counts() == {"low": 1, "high": 2}
+    assert planned(fleet, nodes(8), running).counts() == {"low": 1, "high": 1}
+    blocked = planned(fleet, nodes(4), running)
+    assert blocked.counts() == {"low": 0, "high": 1}
+    assert [action.replica for action in blocked.blocked] == ["low.0"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.gateway_policy import two_on_every_node
+from deployments.inventory_file import parse_inventory
 from deployments.render import render
 from deployments.steps import applications_of
 from serving.gateway.config import parse as parse_user_config
@@ -87,7 +88,12 @@ def test_a_replica_is_told_what_it_is_made_of_in_a_form_that_survives_json() -> 
 def test_a_replica_is_told_the_roots_unless_its_source_is_a_path() -> None:
     models = "models:\n  id: {source: org/x, max_model_len: 9}\n"
     fleet = fleet_of(models + "  path: {source: /own/x, max_model_len: 9}\n")
-    config = json.loads(json.dumps(render(fleet, roots=("/nvme", "/shared"))))
+    inventory = parse_inventory(
+        b"name: c\nstorage: {local: /nvme, shared: /shared}\n"
+        b"nodes:\n  - {name: n, address: h, accelerators: {kind: h100-sxm-80gb, count: 8}}\n",
+        "nodes.yaml",
+    )
+    config = json.loads(json.dumps(render(fleet, inventory=inventory)))
     roots = {name: replica(config, name)["args"]["roots"] for name in ("id.0", "path.0")}
     assert roots == {"id.0": ["/nvme", "/shared"], "path.0": []}
     assert ReplicaSpec.from_args(replica(config, "id.0")["args"]).roots == ("/nvme", "/shared")

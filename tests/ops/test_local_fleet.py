@@ -6,12 +6,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deployments.errors import FleetBlocked
+from deployments.errors import AnotherWriter, FleetBlocked
 from deployments.fleet import Fleet
+from deployments.lock import alone
 from ops.endpoint import Address, prove
-from ops.errors import AnotherCommand
 from ops.local_fleet import _address, _provable, _reachable, _require_certificate
-from ops.lock import alone
 from serving.gateway.certificate import Certificate
 from tests.deployments.fleets import TWO_NAMES, fleet_of
 from tests.fakes import fake_replica
@@ -23,7 +22,7 @@ def test_two_commands_do_not_change_things_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
-    with alone(), pytest.raises(AnotherCommand), alone():
+    with alone(), pytest.raises(AnotherWriter), alone(patience_s=0):
         pass
     with alone():
         pass

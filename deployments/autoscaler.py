@@ -1,0 +1,152 @@
+"""The loop that keeps a fleet in step with demand and nodes: looks, lets `reconcile` decide, tells
+Serve. Holds no policy.
+
+It writes only while it has the lock that commands take, so a deploy and this loop never write at
+the same time. What it remembers is in a file before Serve hears of it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deployments.apply import Control, configs_of
+from deployments.deployed import Deployed
+from deployments.errors import AnotherWriter, DeploymentError
+from deployments.lock import alone
+from deployments.need import Facts
+from deployments.observation import Reports, Tally, observe, tallied
+from deployments.outlook import Starts, outlooks
+from deployments.reconcile import Memory, Observed, Outcome, reconcile
+from deployments.running import running_of
+from deployments.scaling_state import ScalingState, restored, stored
+from deployments.serve_control import Application, Status
+from deployments.steps import Config
+from serving.keystore import write_private
+from serving.snapshot import INGRESS_APPLICATION, Outlook
+
+LOOK_PERIOD_S = 5.0
+#: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
+START_LIMIT_S = 1800.0
+#: Decisions that are shown.
+HISTORY = 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What the loop looks with; each may be slow, none may hang."""
+
+    control: Control
+    reports: Callable[[], Reports]
+    #: The addresses of the nodes that live; None when nobody knows.
+    live: Callable[[], frozenset[str] | None]
+    facts: Callable[[Deployed], Mapping[str, Facts]]
+    #: Seconds of a wall clock: they outlive this process.
+    now_s: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Autoscaler:
+    """Of one fleet; `deployed` may be replaced at any time."""
+
+    deployed: Deployed
+    path: Path
+    senses: Senses
+    #: Told to gateways.
+    tell: Callable[[tuple[Outlook, ...]], None]
+    _memory: Memory = field(default_factory=Memory)
+    _tallies: tuple[Tally, ...] = ()
+    _starts: Starts = field(default_factory=Starts)
+    #: The last config of each application, for those that stop.
+    _configs: dict[str, Config] = field(default_factory=dict)
+    _why: Mapping[str, str] = field(default_factory=dict)
+    _history: deque[str] = field(default_factory=lambda: deque(maxlen=HISTORY))
+
+    def __post_init__(self) -> None:
+        text = self.path.read_text("utf-8") if self.path.exists() else ""
+        self._memory = Memory(restored(text) or ScalingState())
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - the boundary of the loop: the next look is as good
+                self._why = {"": f"{type(error).__name__}: {error}"}
+                if not isinstance(error, DeploymentError):
+                    _log.exception("a look at the fleet failed")
+            await asyncio.sleep(LOOK_PERIOD_S)
+
+    async def look(self) -> Outcome | None:
+        """Looks once, and takes at most one step; None while somebody else writes. Raises
+        ServeError.
+        """
+        reports, now_s = self.senses.reports(), self.senses.now_s()
+        self._tallies = tallied(self._tallies, reports, now_s)
+        try:
+            with alone(patience_s=0):
+                return await self._act(reports, now_s)
+        except AnotherWriter as other:
+            self._why = {"": str(other)}
+            return None
+
+    def status(self) -> dict[str, Any]:
+        """What `flotilla status --why` shows, as plain values."""
+        return {
+            "counts": self._memory.scaling.counts(),
+            "why": dict(self._why),
+            "history": list(self._history),
+        }
+
+    async def _act(self, reports: Reports, now_s: float) -> Outcome:
+        deployed = self.deployed
+        facts = await asyncio.to_thread(self.senses.facts, deployed)
+        applications = await self.senses.control.applications()
+        observed = self._observed(applications, now_s)
+        demands = observe(deployed.fleet.served(), reports, self._tallies)
+        observed = replace(observed, demands=demands, live=self.senses.live())
+        made = reconcile(deployed, facts, observed, self._memory, now_s)
+        self._remember(made, now_s)
+        if made.step is not None:
+            _log.info("%s %s", made.step.action, made.step.application)
+            await self.senses.control.put(made.step.config)
+        self.tell(outlooks(deployed.fleet, made.memory.scaling, self._starts, now_s))
+        return made
+
+    def _observed(self, applications: dict[str, Application], now_s: float) -> Observed:
+        configs = configs_of(applications)
+        self._configs = {
+            name: config
+            for name, config in {**self._configs, **configs}.items()
+            if name in applications
+        }
+        status = {name: each.status for name, each in applications.items()}
+        up = frozenset(name for name in configs if status[name] is Status.RUNNING)
+        replicas = {
+            name: each.model
+            for name, each in running_of(configs).items()
+            if name != INGRESS_APPLICATION
+        }
+        starting = {
+            name: model for name, model in replicas.items() if status[name] is Status.DEPLOYING
+        }
+        self._starts = self._starts.seen(starting, up, now_s)
+        late = self._starts.late(now_s, START_LIMIT_S)
+        failed = {name for name in replicas if status[name] is Status.DEPLOY_FAILED}
+        stopping = {name: self._configs[name] for name in self._configs if name not in configs}
+        return Observed(configs, stopping, up, frozenset(failed | late))
+
+    def _remember(self, made: Outcome, now_s: float) -> None:
+        before, after = self._memory.scaling, made.memory.scaling
+        is_changed = before.counts() != after.counts() or made.step is not None
+        self._memory, self._why = made.memory, made.why
+        for change in made.changes:
+            _log.info("%s", change)
+            self._history.append(f"{now_s:.0f} {change}")
+        if is_changed:
+            write_private(self.path, stored(after))

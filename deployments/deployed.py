@@ -1,0 +1,49 @@
+"""A fleet and the inventory it was deployed on, as the Controller is told of them: a part of the
+Serve config, so Serve keeps it, and whoever deploys a rendered file hands it over too. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.inventory import Inventory
+from deployments.errors import FileInvalid
+from deployments.fleet import Fleet
+
+#: How to log in to a machine is for bring-up alone.
+_LOGIN = {"ssh", "interface"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What should run, and where."""
+
+    fleet: Fleet
+    inventory: Inventory
+
+    def to_config(self) -> dict[str, Any]:
+        """As JSON values."""
+        nodes = {"nodes": {"__all__": _LOGIN}}
+        return {
+            "fleet": self.fleet.model_dump(
+                mode="json", exclude_defaults=True, exclude={"inventory"}
+            ),
+            "inventory": self.inventory.model_dump(
+                mode="json",
+                exclude_defaults=True,
+                exclude={"head": True, **dict.fromkeys(_LOGIN, True), **nodes},
+            ),
+        }
+
+
+def from_config(config: Mapping[str, Any]) -> Deployed:
+    """What `to_config` gave. Raises FileInvalid, ValueError."""
+    try:
+        return Deployed(
+            Fleet.model_validate(config.get("fleet")),
+            Inventory.model_validate(config.get("inventory")),
+        )
+    except (ValidationError, FileInvalid) as wrong:
+        raise ValueError(f"the Controller was given no fleet and inventory: {wrong}") from wrong
