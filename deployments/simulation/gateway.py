@@ -161,14 +161,16 @@ class Gateway:
             choice = self._router.choose(slots, ask, tried, now_s, self.dice)
             if choice is None:
                 break
-            replica = self._replicas[choice.slot.replica_id]
-            if not replica.engine.can_ever_hold(request.arrival):
-                self._end(request, Ending.TOO_LONG)
-                return
-            if not replica.is_full:
+            # One that the list has lost just now may be asked still, and refuses the connection.
+            replica = self._replicas.get(choice.slot.replica_id)
+            if replica is None or replica.is_full:
+                request.attempts.failed(choice.slot.replica_id, was_taken=False)
+                continue
+            if replica.engine.can_ever_hold(request.arrival):
                 self._hand_over(request, replica, choice)
-                return
-            request.attempts.failed(replica.id, was_taken=False)
+            else:
+                self._end(request, Ending.TOO_LONG)
+            return
         self._end(request, Ending.OVERLOADED)
 
     def _ask(self, request: _Request) -> Ask:

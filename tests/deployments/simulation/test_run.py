@@ -116,6 +116,14 @@ def test_without_any_replica_requests_end_with_their_deadline() -> None:
     assert outcome.ended_s == pytest.approx(600, abs=10)
 
 
+def test_a_full_replica_beside_a_lost_one_refuses_what_it_has_no_room_for() -> None:
+    crowd = [arrival(16, 2, at_s=1.0) for _ in range(600)]
+    events = (NodeEvent(0.5, "n1", What.LEAVES),)
+    outcome = played(models(m="replicas: {min: 2}"), nodes(1, 1), crowd, events, sequences=256)
+    assert endings(outcome).count(Ending.OVERLOADED) == 600 - 512
+    assert endings(outcome).count(Ending.ANSWERED) == 512
+
+
 def test_a_node_that_returns_is_used_again() -> None:
     events = (NodeEvent(5, "n1", What.LEAVES), NodeEvent(30, "n1", What.RETURNS))
     outcome = played(models(m="replicas: {min: 1}"), nodes(1), steadily(60), events)
