@@ -26,6 +26,7 @@ RESULTS = Path(__file__).parents[1] / "ROUTERS.md"
 _REQUESTS = 2_000
 _MOST_REQUESTS = 20_000
 _ROUNDS = 3
+_MOST_ROUNDS = 100
 #: Multiples of the trace's own pace: where round robin just saturates, and well below.
 _BUSY = 3.5
 _CALM = 2.5
@@ -80,6 +81,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.save and arguments.sweep:
         parser.error("--save keeps the comparison; a sweep is only printed")
+    if not 0 < arguments.rounds <= _MOST_ROUNDS:
+        parser.error(f"--rounds takes 1 to {_MOST_ROUNDS}")
     return arguments
 
 
@@ -99,6 +102,8 @@ def main() -> None:
     progress = Console(stderr=True, log_path=False, width=200)
     plan = rig.Plan(asks, measured, arguments.rounds, places)
     outcomes, skipped = rig.run(plan, progress.log)
+    if not outcomes:
+        sys.exit("nothing was measured: every router was skipped")
     routers = dict.fromkeys(router for router, _ in measured)
     results = report.Results(
         machine=machine.describe(),

@@ -61,12 +61,14 @@ class Measured:
     replies: Replies
     engines: tuple[Seen, ...]
     used: Mark
+    #: Wall time between the two looks at the processors.
+    used_in_s: float
     speed: float
 
 
 def outcome(router: str, traffic: Traffic, measured: Measured) -> Outcome:
     replies, engines, used = measured.replies, measured.engines, measured.used
-    wall_s, speed = replies.elapsed_s, measured.speed
+    wall_s, speed, used_in_s = replies.elapsed_s, measured.speed, measured.used_in_s
     rig_s = used.load_s + used.upstream_s
     foreign_s = max(used.gateway_core_s - used.family_s, used.load_core_s - rig_s, 0.0)
     return Outcome(
@@ -83,9 +85,9 @@ def outcome(router: str, traffic: Traffic, measured: Measured) -> Outcome:
             sum(e.cached_tokens for e in engines), sum(e.prompt_tokens for e in engines)
         ),
         spread=_spread([_work(engine) for engine in engines]),
-        router_busy=ratio(used.gateway_s, wall_s),
-        rig_busy=ratio(rig_s, wall_s),
-        foreign=ratio(foreign_s, wall_s),
+        router_busy=ratio(used.gateway_s, used_in_s),
+        rig_busy=ratio(rig_s, used_in_s),
+        foreign=ratio(foreign_s, used_in_s),
         late_s=ratio(sum(e.late_s for e in engines), sum(e.steps for e in engines)),
         errors=dict(replies.errors),
     )

@@ -40,11 +40,12 @@ def tables(results: Results) -> tuple[Table, ...]:
 def _table(results: Results, traffic: Traffic) -> Table:
     headers = (
         "router",
-        "hit rate",
+        "hit rate %",
         "TTFT p50 s",
         "TTFT p90 s",
         "TTFT p99 s",
         "p90, it / ours",
+        "reply p50 s",
         "requests/s",
         "tokens/s",
         "max / mean work",
@@ -71,6 +72,7 @@ def _row(outcomes: Outcomes, name: str, traffic: Traffic) -> tuple[str, ...]:
         _seconds(figure("ttft_p90_s")),
         _seconds(figure("ttft_p99_s")),
         number(ratio(figure("ttft_p90_s").median, ours), 2),
+        _seconds(figure("total_p50_s")),
         _with_range(figure("requests_per_s"), 2),
         number(figure("tokens_per_s").median, 0),
         _with_range(figure("spread"), 2),
@@ -84,7 +86,7 @@ def _seconds(figure: Spread) -> str:
 
 
 def _percent(figure: Spread) -> str:
-    return f"{_with_range(Spread(*(100 * v for v in (figure.median, figure.low, figure.high))), 1)}"
+    return _with_range(Spread(100 * figure.median, 100 * figure.low, 100 * figure.high), 1)
 
 
 def _with_range(figure: Spread, digits: int) -> str:
@@ -149,11 +151,10 @@ def errors(outcomes: Outcomes) -> tuple[str, ...]:
 def rig_words(outcomes: Outcomes) -> str:
     """How far to trust the figures."""
     found = tuple(outcomes)
-    busy = max(max(one.router_busy, one.rig_busy) for one in found)
     return (
         f"Load and engines took at most {max(one.rig_busy for one in found):.0%} of their core, a "
-        f"router at most {max(one.router_busy for one in found):.0%} of its own ({busy:.0%} is the "
-        f"busiest); other work took at most {max(one.foreign for one in found):.0%} of a core. "
+        f"router at most {max(one.router_busy for one in found):.0%} of its own; other work took "
+        f"at most {max(one.foreign for one in found):.0%} of a core. "
         f"Emulated steps ended {1e3 * max(one.late_s for one in found):.1f} ms late, in the mean "
         "of the worst run, in modelled time."
     )

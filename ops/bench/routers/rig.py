@@ -90,11 +90,12 @@ class Rig:
             self._warm_up(engines, targets)
             before = engines.seen()
             asked = sends(asks, targets[0], SPEED)
-            opened = self._mark(engines, process)
+            opened, opened_s = self._mark(engines, process), time.perf_counter()
             replies = uvloop.run(replay(asked, targets, _PATIENCE_S))
             used = self._mark(engines, process).since(opened)
+            used_in_s = time.perf_counter() - opened_s
             seen = tuple(a.since(b) for a, b in zip(engines.seen(), before, strict=True))
-            return outcome(router.name, traffic, Measured(replies, seen, used, SPEED))
+            return outcome(router.name, traffic, Measured(replies, seen, used, used_in_s, SPEED))
 
     @contextmanager
     def _engines(self) -> Iterator[Engines]:

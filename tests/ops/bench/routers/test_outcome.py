@@ -21,7 +21,8 @@ def mark(**changed: float) -> Mark:
 
 def measured(*engines: Seen, **used: float) -> Outcome:
     replies = Replies([0.1, 0.2, 0.4], [1.0, 1.1, 1.2], Counter({"status 503": 2}), 30, 10.0)
-    return outcome("x", BUSY, Measured(replies, engines or (engine(10, 5),), mark(**used), 5.0))
+    seen = engines or (engine(10, 5),)
+    return outcome("x", BUSY, Measured(replies, seen, mark(**used), used_in_s=10.0, speed=5.0))
 
 
 def test_times_and_rates_are_the_modelled_engines() -> None:

@@ -59,7 +59,7 @@ def test_a_router_is_set_beside_ours() -> None:
     (table,) = report.tables(results(ours(ttft_p90_s=4.0), peer(hit_rate=0.123, errors={"x": 3})))
 
     assert row(table, PEER)["p90, it / ours"] == "2.50"
-    assert row(table, PEER)["hit rate"] == "12.3"
+    assert row(table, PEER)["hit rate %"] == "12.3"
     assert row(table, PEER)["errors"] == "3"
 
 
