@@ -127,10 +127,10 @@ class Job:
 
     async def _answer(self) -> None:
         await self._wait_for_replica(self._asked)
-        fitter = self._core.fitter
-        fitted = fitter.quick(self._checked, self._asked)
+        fitter, first = self._core.fitter, self._core.standing_in(self._asked)
+        fitted = fitter.quick(self._checked, first)
         if fitted is None:
-            fitted = await fitter.fit(self._checked, self._asked)
+            fitted = await fitter.fit(self._checked, first)
         self._model, self._max_tokens = fitted.model, fitted.max_tokens
         if self._model is not self._asked:
             await self._wait_for_replica(self._model)
