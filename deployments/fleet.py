@@ -12,6 +12,7 @@ from cluster.strict import Strict
 from deployments.errors import FleetInvalid
 from deployments.model import Model, Name, Served
 from deployments.rules import problems
+from serving.gateway.config import Routing
 from serving.replica.spec import Device
 
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
@@ -42,6 +43,8 @@ class Gateway(Strict):
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
     #: Without it, plain HTTP.
     tls: Tls | None = None
+    #: What decides between replicas; unlike the rest, changing it restarts nothing.
+    routing: Routing = "prefix"
 
 
 class Fleet(Strict):

@@ -5,8 +5,8 @@ Rules
    and the Controller.
 2. What a replica is made of stands in its own application's `args` and bundles: a change restarts
    that replica only.
-3. Names, aliases, fallbacks and windows of shared models stand in the gateways' `user_config`: a
-   change restarts nothing.
+3. Names, aliases, fallbacks, windows of shared models and the routing stand in the gateways'
+   `user_config`: a change restarts nothing.
 4. Only what Serve's schema knows: it drops unknown keys without a word.
 5. Where a plan has given a replica its nodes, each bundle asks for its own by label; where nobody
    has, Ray chooses.
@@ -99,7 +99,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": fleet.gateway.model_dump(exclude_none=True),
+        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
         "deployments": [gateway, controller],
     }
 
@@ -117,7 +117,11 @@ def _two_on_every_node() -> dict[str, Any]:
 
 def _user_config(fleet: Fleet) -> dict[str, Any]:
     models = [_public(name, model) for name, model in fleet.models.items()]
-    return {"models": models, "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s}}
+    return {
+        "models": models,
+        "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
+        "routing": fleet.gateway.routing,
+    }
 
 
 def _public(name: str, model: Model) -> dict[str, Any]:

@@ -8,6 +8,7 @@ HEADER_COUNT = 100  # browsers and proxies send under 50
 HEADER_BYTES = 64 * 1024  # all header lines and the request line together
 URL_BYTES = 8 * 1024  # our longest own URL is under 200
 AUTHORIZATION_BYTES = 512  # a key is 55
+SESSION_BYTES = 128  # a UUID is 36
 CHUNK_OVERHEAD_BYTES = 16 * 1024  # framing bytes of a chunked body beyond 8 per byte of content
 
 # What a body may ask for.

@@ -18,10 +18,11 @@ WHOLE_END = b"}"
 class ReplyCheck:
     """Watches one reply body go by."""
 
-    __slots__ = ("_end", "_tail", "tokens")
+    __slots__ = ("_end", "_expected_tokens", "_tail", "tokens")
 
-    def __init__(self, end: bytes) -> None:
+    def __init__(self, end: bytes, expected_tokens: int = CHUNKS) -> None:
         self._end = end
+        self._expected_tokens = expected_tokens
         self._tail = b""
         self.tokens = 0
 
@@ -42,8 +43,8 @@ class ReplyCheck:
         """What is wrong with the finished reply, in a few words; None when it is whole."""
         if status != 200:
             return f"status {status}"
-        if self.tokens != CHUNKS:
-            return f"{self.tokens} tokens instead of {CHUNKS}"
+        if self.tokens != self._expected_tokens:
+            return f"{self.tokens} tokens instead of {self._expected_tokens}"
         if not self._tail.rstrip().endswith(self._end):
             return "no end marker"
         return None

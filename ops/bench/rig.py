@@ -104,14 +104,14 @@ class Rig:
             yield Gate(target, process.family)
 
     def _site(self, rival: Rival) -> Site:
-        port, *spare = _free_ports(4)
+        port, *spare = free_ports(4)
         self._started += 1
         scratch = self._scratch / str(self._started)
         scratch.mkdir()
         return Site(
             python=interpreter(rival),
             port=port,
-            upstream_url=f"http://{self._direct.host}:{self._direct.port}",
+            upstream_urls=(f"http://{self._direct.host}:{self._direct.port}",),
             model=MODEL,
             key=self._key,
             scratch=scratch,
@@ -160,7 +160,7 @@ def set_up(plan: Plan) -> Iterator[Rig]:
     os.sched_setaffinity(0, {plan.cores.load})
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="fb-", dir=_SHORT))
-        scratch, (port,) = Path(place), _free_ports(1)
+        scratch, (port,) = Path(place), free_ports(1)
         argv = (sys.executable, "-m", "ops.bench.upstream", "--port", str(port), "--model", MODEL)
         running = child.running(argv, env={}, core=plan.cores.upstream, log=scratch / "upstream")
         upstream = stack.enter_context(running)
@@ -190,10 +190,10 @@ def interpreter(rival: Rival) -> Path:
     """The Python that has the rival's packages, installed now if they are not there."""
     if not rival.packages:
         return Path(sys.executable)
-    return venv.ensure(_VENVS / rival.name, rival.packages)
+    return venv.ensure(_VENVS / (rival.home or rival.name), rival.packages)
 
 
-def _free_ports(count: int) -> tuple[int, ...]:
+def free_ports(count: int) -> tuple[int, ...]:
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:

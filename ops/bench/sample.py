@@ -28,6 +28,10 @@ class Mark:
     gateway_core_s: float
     load_core_s: float
 
+    def since(self, opened: "Mark") -> "Mark":
+        names = (field.name for field in fields(Mark))
+        return Mark(**{name: getattr(self, name) - getattr(opened, name) for name in names})
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -59,7 +63,7 @@ class Sample:
 
 def sample(rival: str, shape: Shape, measured: Measured[Mark], *, shares_core: bool) -> Sample:
     tally, elapsed_s = measured.tally, measured.elapsed_s
-    used = _between(measured.opened, measured.closed)
+    used = measured.closed.since(measured.opened)
     rig_s = used.load_s + used.upstream_s if shares_core else used.load_s
     return Sample(
         rival=rival,
@@ -78,11 +82,6 @@ def sample(rival: str, shape: Shape, measured: Measured[Mark], *, shares_core: b
         rig_foreign=max(used.load_core_s - rig_s, 0.0) / elapsed_s,
         errors=dict(tally.errors),
     )
-
-
-def _between(opened: Mark, closed: Mark) -> Mark:
-    names = (field.name for field in fields(Mark))
-    return Mark(**{name: getattr(closed, name) - getattr(opened, name) for name in names})
 
 
 class Samples:

@@ -42,7 +42,10 @@ class Target:
 
     def request(self, *, stream: bool) -> bytes:
         """The bytes of one request; the same for every request of a run."""
-        body = self.body(stream=stream)
+        return self.post(self.body(stream=stream))
+
+    def post(self, body: bytes) -> bytes:
+        """The bytes of one request with this body."""
         lines = [
             f"POST {self.path} HTTP/1.1",
             f"Host: {self.host}:{self.port}",

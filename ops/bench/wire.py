@@ -1,11 +1,13 @@
-"""What the fake upstream says: vLLM 0.32's replies in shape, built once and sent many times.
+"""What fake upstreams say: vLLM 0.32's replies in shape, built once and sent many times.
 
-No clock and no sockets here. Every reply carries WORD exactly CHUNKS times, so whoever reads it can
-tell a whole reply from a cut one without parsing it.
+No clock and no sockets here. A reply carries WORD once for each token, CHUNKS times where nothing
+else is said, so whoever reads it can tell a whole reply from a cut one without parsing it.
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 CHUNKS = 50
@@ -70,6 +72,75 @@ def text_events(model: str, *, with_usage: bool) -> tuple[bytes, ...]:
     token = {"index": 0, "text": WORD} | rest
     last = {"index": 0, "text": ""} | rest | {"finish_reason": "length"}
     return tuple(_events(frame, (*[token] * CHUNKS, last), with_usage=with_usage))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one reply, as its `usage` tells them."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "total_tokens": self.prompt_tokens + self.output_tokens,
+            "completion_tokens": self.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+        }
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One model's replies of any length, on one of the two routes."""
+
+    model: str
+    is_chat: bool
+
+    def whole(self, usage: Usage) -> bytes:
+        plain = json.loads((chat_reply if self.is_chat else text_reply)(self.model))
+        words, choice = WORD * usage.output_tokens, plain["choices"][0]
+        if self.is_chat:
+            choice["message"]["content"] = words
+        else:
+            choice["text"] = words
+        choice["finish_reason"] = "length"
+        return _json(plain | {"usage": usage.as_json() | {"completion_tokens_details": None}})
+
+    def opening(self) -> bytes:
+        """What comes right before the first token; a text completion needs nothing."""
+        if not self.is_chat:
+            return b""
+        role = {"index": 0, "delta": {"role": "assistant", "content": ""}}
+        return self._event(role | {"logprobs": None, "finish_reason": None})
+
+    @lru_cache(maxsize=64)  # noqa: B019 - two wordings a process
+    def piece(self, tokens: int) -> bytes:
+        """The event that carries so many tokens."""
+        return self._event(self._choice(WORD * tokens) | {"finish_reason": None})
+
+    def ending(self, usage: Usage | None) -> bytes:
+        """The reason, the usage if it was asked for, and the end."""
+        last = self._choice("") | {"finish_reason": "length", "stop_reason": None}
+        counted = b"" if usage is None else self._usage_event(usage)
+        return self._event(last) + counted + DONE
+
+    def _choice(self, words: str) -> dict[str, Any]:
+        said = {"delta": {"content": words}} if self.is_chat else {"text": words}
+        return {"index": 0} | said | {"logprobs": None, "token_ids": None}
+
+    def _usage_event(self, usage: Usage) -> bytes:
+        tail = {"choices": [], "usage": usage.as_json(), "system_fingerprint": _FINGERPRINT}
+        return _event(self._frame() | tail)
+
+    def _event(self, choice: Mapping[str, Any]) -> bytes:
+        return _event(self._frame() | {"choices": [choice]})
+
+    def _frame(self) -> dict[str, Any]:
+        if self.is_chat:
+            return _frame(f"chatcmpl-{_HEX}", "chat.completion.chunk", self.model)
+        return _frame(f"cmpl-{_HEX}", "text_completion", self.model)
 
 
 def model_list(model: str) -> bytes:

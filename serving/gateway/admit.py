@@ -5,13 +5,16 @@ Without a good key the answer is 401 whatever the path looks like; only the two 
 free.
 """
 
-from serving.bounds import BODY_BYTES
+import re
+
+from serving.bounds import BODY_BYTES, SESSION_BYTES
 from serving.errors import ApiError, Refusal
 from serving.gateway.auth import Authenticator
 from serving.gateway.parser import Head, body_too_large
 from serving.gateway.route import Route, find
 
 _JSON = b"application/json"
+_SESSION = re.compile(rb"[!-~]{1,%d}" % SESSION_BYTES)
 
 
 def check_head(head: Head, auth: Authenticator) -> ApiError | None:
@@ -34,7 +37,7 @@ def _check_method(head: Head, route: Route) -> ApiError | None:
         message = f"This URL takes {allow} only."
         return ApiError(Refusal.METHOD_NOT_SUPPORTED, message, allow=allow)
     if route.method == b"POST":
-        return _check_type(head.headers)
+        return _check_type(head.headers) or _check_session(head.headers)
     return None
 
 
@@ -47,6 +50,16 @@ def _check_type(headers: dict[bytes, bytes]) -> ApiError | None:
         message = "Send the body as it is: no content encoding is taken."
         return ApiError(Refusal.UNSUPPORTED_CONTENT_TYPE, message)
     return None
+
+
+def _check_session(headers: dict[bytes, bytes]) -> ApiError | None:
+    session = headers.get(b"x-session-id")
+    if session is None or _SESSION.fullmatch(session):
+        return None
+    message = (
+        f"Send 'X-Session-ID' as 1 to {SESSION_BYTES} visible ASCII characters, or not at all."
+    )
+    return ApiError(Refusal.INVALID_REQUEST, message)
 
 
 def _is_json(value: bytes) -> bool:

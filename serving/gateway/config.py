@@ -5,7 +5,7 @@ Unknown keys are refused: a fleet newer than this gateway must not lose half of 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,9 +30,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: float = 30.0
 
 
+#: What the choice among replicas looks at: the work ahead of each, and with `prefix` also where the
+#: beginning of the prompt is in a cache already.
+Routing = Literal["prefix", "least-load"]
+
+
 class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[Model, ...] = ()
     limits: Limits = Limits()
+    routing: Routing = "prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Catalogue:
     listing: bytes = b'{"data":[],"object":"list"}'
     cards: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    routing: Routing = "prefix"
 
 
 def parse(user_config: Mapping[str, Any]) -> Catalogue:
@@ -55,7 +62,8 @@ def parse(user_config: Mapping[str, Any]) -> Catalogue:
     offered = [model for model in config.models if model.unavailable is None]
     cards = {model.name: _card(model) for model in offered}
     data = b",".join(cards.values())
-    return Catalogue(by_name, b'{"data":[' + data + b'],"object":"list"}', cards, config.limits)
+    listing = b'{"data":[' + data + b'],"object":"list"}'
+    return Catalogue(by_name, listing, cards, config.limits, config.routing)
 
 
 def _card(model: Model) -> bytes:

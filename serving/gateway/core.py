@@ -29,7 +29,7 @@ from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
 from serving.protocol import check_chat, check_completion
 from serving.routing.retry import Budget
-from serving.routing.route import route
+from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
 from serving.snapshot import ReplicaReport, Snapshot
 from serving.spool import Spool
@@ -67,6 +67,7 @@ class GatewayCore:
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
         self._demands_replica_header = demands_replica_header
         self._token = ""
+        self.router = Router()
         self._table = Table()
         self._upstreams: dict[str, Upstream] = {}
 
@@ -99,6 +100,7 @@ class GatewayCore:
                 self.queue.wake(replica_set)
 
     def _forget(self, slot: Slot) -> None:
+        self.router.forget(slot.replica_id)
         upstream = self._upstreams.pop(slot.replica_id, None)
         if upstream is not None:
             upstream.pool.close()
@@ -173,9 +175,10 @@ class GatewayCore:
         self.budget.in_flight -= 1
         self.budget.retrying -= was_retrying
 
-    def route(self, replica_set: str, tried: Collection[str]) -> Slot | None:
+    def route(self, replica_set: str, ask: Ask, tried: Collection[str] = ()) -> Choice | None:
+        """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
-        return route(slots, tried, self.loop.time(), self._dice.randrange)
+        return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""

@@ -13,6 +13,7 @@ from serving.gateway.pool import Saturated
 from serving.gateway.refusal import NotTaken
 from serving.gateway.upstream import Path, Upstream
 from serving.protocol import Checked
+from serving.routing.route import Ask
 
 if TYPE_CHECKING:
     from serving.gateway.core import GatewayCore
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 class _Count(msgspec.Struct):
     count: int
 
+
+#: Counting takes an engine nothing.
+_NO_WORK = Ask(prompt_tokens=0)
 
 _count = msgspec.json.Decoder(_Count)
 _NOT_HAD = (ApiError, NotTaken, Stale, Saturated, OSError, msgspec.MsgspecError, ValueError)
@@ -32,9 +36,10 @@ class Counter:
 
     async def count(self, replica_set: str, checked: Checked) -> int | None:
         """Tokens of the prompt after the template; of several prompts the longest."""
-        slot = self._core.route(replica_set, ())
-        if slot is None:
+        choice = self._core.route(replica_set, _NO_WORK)
+        if choice is None:
             return None
+        slot = choice.slot
         target = self._core.upstream(slot)
         questions = _questions(checked, slot.report.served_name)
         try:

@@ -17,6 +17,7 @@ import msgspec
 from serving import bounds, errors
 from serving.errors import ApiError, Refusal
 from serving.gateway import shape
+from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
@@ -27,7 +28,8 @@ from serving.gateway.stream import Passage, StreamAttempt
 from serving.gateway.upstream import Path, Upstream
 from serving.protocol import Checked
 from serving.routing.retry import Attempts
-from serving.routing.table import Slot
+from serving.routing.route import Answer, Ask, Choice
+from serving.routing.table import Flight, Slot
 from serving.usage import Outcome, UsageRecord
 
 if TYPE_CHECKING:
@@ -43,10 +45,12 @@ class Job:
         "_attempt",
         "_attempts",
         "_checked",
+        "_choice",
         "_core",
         "_deadline_s",
         "_events",
         "_exchange",
+        "_flight",
         "_has_waited",
         "_is_recorded",
         "_is_retrying",
@@ -74,6 +78,8 @@ class Job:
         self._attempts = Attempts()
         self._attempt: Attempt | None = None
         self._events: EventFilter | None = None
+        self._choice: Choice | None = None
+        self._flight: Flight | None = None
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
@@ -134,10 +140,11 @@ class Job:
         self._model, self._max_tokens = fitted.model, fitted.max_tokens
         if self._model is not self._asked:
             await self._wait_for_replica(self._model)
+        ask = ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
         meter = self._core.meters.of(self._model.replica_set)
         meter.arrived(self._checked.body_bytes)
         try:
-            await self._forward()
+            await self._forward(ask)
         finally:
             meter.ended(self._checked.body_bytes)
 
@@ -148,13 +155,14 @@ class Job:
             self._has_waited = True
             await core.queue.wait(replica_set, self._checked.body_bytes, self._deadline_s)
 
-    async def _forward(self) -> None:
+    async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
         while True:
-            slot = self._core.route(self._model.replica_set, self._attempts.tried)
-            if slot is None:
+            choice = self._core.route(self._model.replica_set, ask, self._attempts.tried)
+            if choice is None:
                 raise failure or unavailable()
-            with slot.reserved():
+            self._choice, slot = choice, choice.slot
+            with self._core.router.send(choice) as self._flight:
                 try:
                     return await self._try(slot)
                 except NotTaken as error:
@@ -245,10 +253,11 @@ class Job:
 
     def _began(self) -> None:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
-        if self._has_waited:
-            return
-        after_s = self._core.loop.time() - self._started_s
-        self._core.meters.of(self._model.replica_set).began(after_s)
+        if self._flight is not None:
+            self._flight.began()
+        if not self._has_waited:
+            after_s = self._core.loop.time() - self._started_s
+            self._core.meters.of(self._model.replica_set).began(after_s)
 
     # Answers
     def _reply(self, body: bytes) -> None:
@@ -294,6 +303,12 @@ class Job:
     # The record
     def _settle(self) -> None:
         self._record(Outcome.COMPLETE)
+        tokens = self._counted()
+        if self._choice is not None and tokens.prompt_tokens:
+            self._core.router.learn(
+                self._choice,
+                Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),
+            )
 
     def _record(self, outcome: Outcome) -> None:
         if self._is_recorded:
@@ -309,7 +324,7 @@ class Job:
                 self._replica_id,
                 tokens.prompt_tokens,
                 tokens.completion_tokens or 0,
-                tokens.cached_tokens,
+                tokens.cached_tokens or 0,
                 outcome,
                 self._started_wall_s,
                 self._core.loop.time() - self._started_s,

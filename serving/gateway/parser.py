@@ -60,6 +60,7 @@ _WANTED = frozenset(
         b"expect",
         b"host",
         b"x-request-id",
+        b"x-session-id",
     )
 )
 

@@ -36,9 +36,10 @@ class Tokens(msgspec.Struct):
     prompt_tokens_details: PromptDetails | None = None
 
     @property
-    def cached_tokens(self) -> int:
+    def cached_tokens(self) -> int | None:
+        """None where the engine does not say, which is not none."""
         details = self.prompt_tokens_details
-        return 0 if details is None else details.cached_tokens or 0
+        return None if details is None else details.cached_tokens
 
 
 class _UsageEvent(msgspec.Struct):

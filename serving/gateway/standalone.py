@@ -1,4 +1,4 @@
-"""The gateway without Ray: one replica, one model, one key. For benchmarks and fault tests.
+"""The gateway without Ray: one model, its replicas, one key. For benchmarks and fault tests.
 
 python -m serving.gateway.standalone --port 8000 --upstream http://127.0.0.1:9001 --model tiny
 --key-file F --spool DIR
@@ -30,9 +30,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--upstream", required=True, help="http://host:port of the replica")
     parser.add_argument(
-        "--replica-id", help="what the replica must call itself; unchecked if left out"
+        "--upstream",
+        action="append",
+        required=True,
+        metavar="URL",
+        help="http://host:port of a replica; once for each",
+    )
+    parser.add_argument(
+        "--replica-id", help="what the one replica must call itself; unchecked if left out"
     )
     parser.add_argument("--model", required=True, help="the public name and the replica's own")
     parser.add_argument("--key-file", type=Path, required=True, help="holds the one key")
@@ -45,6 +51,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if (arguments.tls_certificate is None) is not (arguments.tls_key is None):
         parser.error("--tls-certificate and --tls-key go together")
+    if arguments.replica_id is not None and len(arguments.upstream) > 1:
+        parser.error("--replica-id names one replica: give one --upstream with it")
     return arguments
 
 
@@ -58,20 +66,24 @@ def _snapshot(arguments: argparse.Namespace) -> Snapshot:
     key = keys.parse(arguments.key_file.read_text().strip())
     if key is None:
         sys.exit(f"{arguments.key_file} does not hold a key")
-    report = ReplicaReport(
-        replica_id=arguments.replica_id or "standalone",
-        application=arguments.model,
+    reports = tuple(_report(arguments, number) for number in range(len(arguments.upstream)))
+    token = arguments.token_file.read_text().strip() if arguments.token_file else "standalone"
+    record = KeyRecord(key.id, "standalone", keys.digest(key.secret), int(time.time()))
+    return Snapshot(1, (record,), reports, token)
+
+
+def _report(arguments: argparse.Namespace, number: int) -> ReplicaReport:
+    return ReplicaReport(
+        replica_id=arguments.replica_id or f"standalone.{number}",
+        application=f"{arguments.model}.{number}",
         replica_set=arguments.model,
         node="",
         stages=(),
-        address=arguments.upstream.removeprefix("http://").rstrip("/"),
+        address=arguments.upstream[number].removeprefix("http://").rstrip("/"),
         served_name=arguments.model,
         phase=Phase.READY,
         window_tokens=arguments.window,
     )
-    token = arguments.token_file.read_text().strip() if arguments.token_file else "standalone"
-    record = KeyRecord(key.id, "standalone", keys.digest(key.secret), int(time.time()))
-    return Snapshot(1, (record,), (report,), token)
 
 
 async def _main(arguments: argparse.Namespace) -> None:

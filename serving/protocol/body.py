@@ -8,9 +8,15 @@ import msgspec
 
 from serving.context import Size
 from serving.errors import FieldError
-from serving.protocol import field
+from serving.protocol import canonical, field
 from serving.protocol.check import Json, invalid, missing, unknown, unsupported
-from serving.protocol.fast import Fast, FastChat, StreamOptions, read_chat, read_completion
+from serving.protocol.fast import (
+    FastChat,
+    FastCompletion,
+    StreamOptions,
+    read_chat,
+    read_completion,
+)
 from serving.protocol.field import Check
 from serving.protocol.size import size_of
 from serving.protocol.syntax import decode
@@ -33,7 +39,7 @@ class Checked:
     max_tokens: int | None
     #: Bytes of the body as it came.
     body_bytes: int
-    payload: Fast | Json
+    payload: FastChat | FastCompletion | Json
 
     def encode(self, served_name: str, max_tokens: int | None) -> bytes:
         """The engine's body; `max_tokens` stands in where the caller named none."""
@@ -56,6 +62,10 @@ class Checked:
     def size(self) -> Size:
         return size_of(self.plain())
 
+    def prompt_bytes(self) -> bytes:
+        """The prompt in the order in which the engine sees it."""
+        return canonical.prompt_bytes(self.payload)
+
 
 def check_chat(body: bytes) -> Checked:
     fast = read_chat(body)
@@ -77,7 +87,7 @@ def check_completion(body: bytes) -> Checked:
     return _from_fields(_check(decode(body), known, ("model", "prompt")), len(body), False)
 
 
-def _from_fast(fast: Fast, body_bytes: int, is_chat: bool) -> Checked:
+def _from_fast(fast: FastChat | FastCompletion, body_bytes: int, is_chat: bool) -> Checked:
     max_tokens = fast.max_tokens
     if isinstance(fast, FastChat) and fast.max_completion_tokens is not None:
         max_tokens = _same(max_tokens, fast.max_completion_tokens)

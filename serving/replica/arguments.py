@@ -27,6 +27,8 @@ DEFAULTS: Mapping[str, EngineValue] = {
     # OpenAI's sampling defaults rather than those of the checkpoint.
     "generation_config": "vllm",
     "max_num_queued_reqs": MAX_NUM_QUEUED_REQS,
+    # `usage` says how much of a prompt was in the cache: routing learns from it.
+    "enable_prompt_tokens_details": True,
 }
 #: vLLM takes 0.92 of a GPU; what is left beyond this is for NCCL and for fragments. The planner
 #: counts with the same share.

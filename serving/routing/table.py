@@ -1,14 +1,15 @@
-"""The replicas a gateway knows, with the requests it has sent them.
+"""The replicas a gateway knows, with the work it has sent them, in requests and in tokens.
 
-In-flight counts are taken at dispatch and given back by a context manager, so no failing path can
-leak one. Heartbeats only correct what others send: `others` is the reported load minus our own
-share when the report came.
+What is in flight is counted at dispatch and given back by a context manager, so no failing path can
+leak any. Heartbeats only correct what others send: `others` is the reported load minus our own
+share when the report came, and each of those requests counts as a typical one.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from serving.routing.work import Traffic
 from serving.snapshot import Phase, ReplicaReport
 
 #: How long a replica that was ready is asked, when nobody else is there, after the list lost it.
@@ -27,18 +28,28 @@ class Slot:
     suspect_until_s: float = 0.0
     #: Loop time at which the snapshot stopped listing it; 0 while it does.
     unlisted_s: float = 0.0
+    #: Shared by all replicas of the set.
+    traffic: Traffic = field(default_factory=Traffic)
+    #: The work that a new request finds there: ours, and what others sent.
+    ahead_tokens: float = 0.0
+    _others_tokens: float = 0.0
+    # What every choice reads of the report.
+    replica_id: str = field(init=False)
+    #: The application, which a restart keeps.
+    name: bytes = field(init=False)
+    is_ready: bool = field(init=False)
 
-    @property
-    def replica_id(self) -> str:
-        return self.report.replica_id
+    def __post_init__(self) -> None:
+        self.replica_id = self.report.replica_id
+        self.name = self.report.application.encode()
+        self._read()
+
+    def _read(self) -> None:
+        self.is_ready = self.report.phase is Phase.READY and bool(self.report.address)
 
     @property
     def is_listed(self) -> bool:
         return not self.unlisted_s
-
-    @property
-    def is_ready(self) -> bool:
-        return self.report.phase is Phase.READY and bool(self.report.address)
 
     def may_stay(self, now_s: float) -> bool:
         """Old news is not no news: a Controller that just came back may not list it yet."""
@@ -47,15 +58,49 @@ class Slot:
     def update(self, report: ReplicaReport) -> None:
         self.report = report
         self.unlisted_s = 0.0
-        self.others = max(0, report.load.waiting + report.load.running - self.in_flight)
+        self._read()
+        load = report.load
+        reported = load.waiting + load.running
+        self.others = max(0, reported - self.in_flight)
+        self.traffic.reported(self.in_flight, self.others)
+        share = self.others / reported if reported else 0.0
+        before = self._others_tokens
+        self._others_tokens = self.traffic.left_tokens(load.waiting * share, load.running * share)
+        self.ahead_tokens += self._others_tokens - before
 
-    @contextmanager
-    def reserved(self) -> Iterator[None]:
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+    def settle(self) -> None:
+        """Nothing of ours is in flight: what rounding has left goes."""
+        self.ahead_tokens = self._others_tokens
+
+
+class Flight:
+    """One request at one replica, counted there while the context lasts."""
+
+    __slots__ = ("_output_tokens", "_prompt_tokens", "_slot")
+
+    def __init__(self, slot: Slot, prompt_tokens: float, output_tokens: float) -> None:
+        self._slot = slot
+        #: What is still to be given back.
+        self._prompt_tokens = prompt_tokens
+        self._output_tokens = output_tokens
+
+    def __enter__(self) -> "Flight":
+        slot = self._slot
+        slot.in_flight += 1
+        slot.ahead_tokens += self._prompt_tokens + self._output_tokens
+        return self
+
+    def began(self) -> None:
+        """The answer has begun: the prompt is computed."""
+        self._slot.ahead_tokens -= self._prompt_tokens
+        self._prompt_tokens = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        slot = self._slot
+        slot.in_flight -= 1
+        slot.ahead_tokens -= self._prompt_tokens + self._output_tokens
+        if not slot.in_flight:
+            slot.settle()
 
 
 @dataclass(slots=True)
@@ -64,6 +109,7 @@ class Table:
 
     sets: dict[str, list[Slot]] = field(default_factory=dict)
     by_id: dict[str, Slot] = field(default_factory=dict)
+    traffic: defaultdict[str, Traffic] = field(default_factory=lambda: defaultdict(Traffic))
 
     def of(self, replica_set: str) -> list[Slot]:
         return self.sets.get(replica_set, [])
@@ -75,7 +121,7 @@ class Table:
         old, self.by_id, self.sets = self.by_id, {}, {}
         applications = set()
         for report in reports:
-            slot = old.pop(report.replica_id, None) or Slot(report)
+            slot = old.pop(report.replica_id, None) or self._new(report)
             slot.update(report)
             applications.add(report.application)
             self._keep(slot)
@@ -85,6 +131,9 @@ class Table:
                 self._keep(slot)
             else:
                 gone(slot)
+
+    def _new(self, report: ReplicaReport) -> Slot:
+        return Slot(report, traffic=self.traffic[report.replica_set])
 
     def _keep(self, slot: Slot) -> None:
         self.by_id[slot.replica_id] = slot

@@ -93,6 +93,10 @@ def test_an_unknown_key_names_its_line_and_the_nearest_key() -> None:
             "fleet.yaml:2: gateway.port: should be a valid integer, not '1'",
         ),
         (
+            "gateway:\n  routing: fastest\n",
+            "fleet.yaml:2: gateway.routing: should be 'prefix' or 'least-load', not 'fastest'",
+        ),
+        (
             "gateway:\n  replicas: 4\n",
             "fleet.yaml:2: gateway.replicas: is unknown: every live node has two gateways, "
             "and nobody counts them",

@@ -113,6 +113,14 @@ def test_gateways_are_told_their_certificate_where_there_is_one() -> None:
     assert args == {"host": "127.0.0.1", "port": 8000, "tls": tls}
 
 
+def test_another_routing_changes_the_gateways_config_only() -> None:
+    before = render(fleet_of())
+    after = render(fleet_of(f"gateway: {{routing: least-load}}\n{TWO_NAMES}"))
+    configs = [ingress(config)["deployments"][0].pop("user_config") for config in (before, after)]
+    assert [parse_user_config(config).routing for config in configs] == ["prefix", "least-load"]
+    assert before == after
+
+
 def test_no_number_of_gateways_is_rendered_but_who_knows_it() -> None:
     deployment = ingress(render(fleet_of()))["deployments"][0]
     assert "num_replicas" not in deployment

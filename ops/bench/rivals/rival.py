@@ -13,12 +13,18 @@ class Site:
 
     python: Path
     port: int
-    upstream_url: str
+    #: Where the engines are; most rigs have one.
+    upstream_urls: tuple[str, ...]
     model: str
     key: str
     scratch: Path
     #: Free ports for whatever else it insists on opening.
     spare_ports: tuple[int, int, int]
+
+    @property
+    def upstream_url(self) -> str:
+        (url,) = self.upstream_urls
+        return url
 
     def command(self, name: str) -> str:
         """The path of a command that was installed beside the interpreter."""
@@ -46,3 +52,5 @@ class Rival:
     distributions: tuple[str, ...] = ()
     #: Only processes with one of these in their command count as the gateway; none means all.
     counted: tuple[str, ...] = ()
+    #: The folder of its environment, where several share one; else its name.
+    home: str = ""

@@ -14,7 +14,7 @@ def site(scratch: Path) -> Site:
     return Site(
         python=Path("/venv/bin/python"),
         port=9000,
-        upstream_url="http://127.0.0.1:9001",
+        upstream_urls=("http://127.0.0.1:9001",),
         model="tiny",
         key=KEY,
         scratch=scratch,

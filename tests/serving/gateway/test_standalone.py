@@ -46,3 +46,17 @@ async def test_47_a_process_drains_on_sigterm_and_exits_with_zero(
     assert await process.wait() == 0
     lines = (tmp_path / "spool" / "standalone.0.jsonl").read_text().splitlines()
     assert [json.loads(line)["outcome"] for line in lines] == ["complete", "cut"]
+
+
+async def test_one_replica_id_cannot_stand_for_several_replicas(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "serving.gateway.standalone", "--port", "1", "--model", "tiny"),
+        *("--upstream", "http://127.0.0.1:2", "--upstream", "http://127.0.0.1:3"),
+        *("--replica-id", "tiny.0", "--key-file", "key", "--spool", str(tmp_path)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert b"--replica-id names one replica: give one --upstream with it" in said

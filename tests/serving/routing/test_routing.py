@@ -1,14 +1,15 @@
 """Filter, score, pick: table tests, and what must never happen."""
 
 import random
+from collections.abc import Collection
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.routing.retry import Attempts, Budget
-from serving.routing.route import route
-from serving.routing.table import FORGET_S, Slot, Table
+from serving.routing.route import Ask, Dice, Router
+from serving.routing.table import FORGET_S, Flight, Slot, Table
 from serving.snapshot import Load, Phase, ReplicaReport
 
 
@@ -30,16 +31,30 @@ def zero(count: int) -> int:
     return 0
 
 
+NOTHING = Ask(prompt_tokens=0)
+
+
+def route(slots: list[Slot], tried: Collection[str], now_s: float, dice: Dice) -> Slot | None:
+    """The choice for a request of which nothing is known, by a gateway that knows nothing."""
+    choice = Router().choose(slots, NOTHING, tried, now_s, dice)
+    return None if choice is None else choice.slot
+
+
 def ignore(slot: Slot) -> None:
     return None
 
 
 def test_the_least_busy_is_picked_by_what_was_sent_and_what_others_sent() -> None:
     a, b = Slot(report("m.0")), Slot(report("m.1"))
-    a.in_flight, b.others = 2, 1
-    assert route([a, b], (), 0.0, zero) is b
-    b.in_flight = 2
-    assert route([a, b], (), 0.0, zero) is a
+    b.update(report("m.1", busy=1))
+    with Flight(a, 100, 300):
+        assert route([a, b], (), 0.0, zero) is b
+        with Flight(b, 100, 0) as flight:
+            assert route([a, b], (), 0.0, zero) is b
+            with Flight(b, 100, 0):
+                assert route([a, b], (), 0.0, zero) is a
+                flight.began()
+                assert route([a, b], (), 0.0, zero) is b
 
 
 def test_who_is_not_ready_tried_or_suspect_is_left_out() -> None:
@@ -53,10 +68,10 @@ def test_who_is_not_ready_tried_or_suspect_is_left_out() -> None:
 
 def test_an_own_request_is_not_counted_twice() -> None:
     slot = Slot(report())
-    with slot.reserved():
+    with Flight(slot, 100, 50):
         slot.update(report(busy=1))
-        assert slot.others == 0
-    assert slot.in_flight == 0
+        assert (slot.others, slot.ahead_tokens) == (0, 150)
+    assert (slot.in_flight, slot.ahead_tokens) == (0, 0)
 
 
 def test_a_slot_lives_as_long_as_its_replica_is_listed() -> None:
@@ -115,7 +130,6 @@ slots = st.lists(
     st.tuples(
         st.sampled_from(Phase),
         st.integers(0, 5),
-        st.integers(0, 5),
         st.floats(0, 10),
         st.booleans(),
     ),
@@ -125,14 +139,14 @@ slots = st.lists(
 
 @given(slots, st.sets(st.integers(0, 7)), st.floats(0, 10), st.integers(0, 1_000))
 def test_the_picked_may_be_asked_and_nobody_better_was_there(
-    given_slots: list[tuple[Phase, int, int, float, bool]],
+    given_slots: list[tuple[Phase, int, float, bool]],
     tried: set[int],
     now_s: float,
     seed: int,
 ) -> None:
     table = []
-    for number, (phase, busy, others, suspect, listed) in enumerate(given_slots):
-        slot = Slot(report(f"m.{number}", phase), busy, others, suspect)
+    for number, (phase, load, suspect, listed) in enumerate(given_slots):
+        slot = Slot(report(f"m.{number}", phase), suspect_until_s=suspect, ahead_tokens=load)
         slot.unlisted_s = 0.0 if listed else 1.0
         table.append(slot)
     names = {f"m.{number}-x" for number in tried}
@@ -148,4 +162,4 @@ def test_the_picked_may_be_asked_and_nobody_better_was_there(
         if s.is_listed == picked.is_listed
         and (s.suspect_until_s <= now_s) == (picked.suspect_until_s <= now_s)
     ]
-    assert min(s.in_flight + s.others for s in same) == picked.in_flight + picked.others
+    assert min(s.ahead_tokens for s in same) == picked.ahead_tokens

@@ -1,0 +1,108 @@
+"""How long the gateway takes to choose a replica, hashing of the prompt included.
+
+Times are of the thread's own CPU, so that work of others on the machine adds no waiting to them.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from ops.bench.stats import percentile
+from ops.bench.table import Table
+from serving.routing import prefix
+from serving.routing.prefix import BYTES_PER_TOKEN
+from serving.routing.route import Ask, Router
+from serving.routing.table import Slot
+from serving.routing.table import Table as Replicas
+from serving.snapshot import Phase, ReplicaReport
+
+SPACE = prefix.space_of("key", "model")
+CONVERSATIONS = 500
+CHOICES = 5_000
+#: Bytes of a system prompt that every conversation begins with: the costly case, since then every
+#: replica holds something.
+COMMON_BYTES = 6_000
+#: Requests that are under way at any time.
+IN_FLIGHT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    replicas: int
+    prompt_tokens: int
+
+
+CASES = (
+    Case(1, 50),
+    Case(8, 50),
+    Case(64, 50),
+    Case(8, 12_000),
+    Case(64, 12_000),
+    Case(64, 120_000),
+)
+
+
+def slots(count: int) -> list[Slot]:
+    replicas = Replicas()
+    replicas.apply([_report(number) for number in range(count)], 0.0, lambda slot: None)
+    return replicas.of("model")
+
+
+def _report(number: int) -> ReplicaReport:
+    return ReplicaReport(
+        replica_id=f"model.{number}-0123abcd",
+        application=f"model.{number}",
+        replica_set="model",
+        node="",
+        stages=(),
+        address="127.0.0.1:1",
+        served_name="model",
+        phase=Phase.READY,
+    )
+
+
+def prompts(case: Case, dice: random.Random) -> list[bytes]:
+    size = case.prompt_tokens * BYTES_PER_TOKEN
+    common = dice.randbytes(min(COMMON_BYTES, size))
+    return [common + dice.randbytes(size - len(common)) for _ in range(CONVERSATIONS)]
+
+
+def choices_s(case: Case) -> Iterator[float]:
+    """The time of each choice, after as many to warm up."""
+    dice = random.Random(1)  # noqa: S311
+    router, able, texts = Router(), slots(case.replicas), prompts(case, dice)
+    flights = []
+    for number in range(2 * CHOICES):
+        text = texts[number % CONVERSATIONS]
+        began_s = time.thread_time()
+        ask = Ask(len(text) / BYTES_PER_TOKEN, prefix=prefix.of_text(SPACE, text))
+        choice = router.choose(able, ask, (), 0.0, dice.randrange)
+        if choice is None:
+            raise RuntimeError("there is no replica to choose")
+        flight = router.send(choice)
+        taken_s = time.thread_time() - began_s
+        flights.append(flight.__enter__())
+        if len(flights) > IN_FLIGHT:
+            flights.pop(dice.randrange(IN_FLIGHT)).__exit__()
+        if number >= CHOICES:
+            yield taken_s
+
+
+def row(case: Case) -> tuple[str, ...]:
+    times_s = list(choices_s(case))
+    figures = (f"{percentile(times_s, share) * 1e6:.1f}" for share in (0.5, 0.9, 0.99))
+    return (f"{case.replicas} replicas, {case.prompt_tokens:,} tokens", *figures)
+
+
+def main() -> None:
+    """`python -m ops.bench.routing`"""
+    headers = ("case", "p50 us", "p90 us", "p99 us")
+    title = f"Choice of a replica, CPU time, {CHOICES:,} choices a case"
+    Console(width=100).print(Table(title, headers, tuple(row(case) for case in CASES)).rich())
+
+
+if __name__ == "__main__":
+    main()
