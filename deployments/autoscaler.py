@@ -60,6 +60,8 @@ class Autoscaler:
     #: Told to gateways.
     tell: Callable[[tuple[Outlook, ...]], None]
     _memory: Memory = field(default_factory=Memory)
+    #: Of which fleet, and its facts: large checkpoints have many files, so they are read once.
+    _known: tuple[Deployed, Mapping[str, Facts]] | None = None
     _tallies: tuple[Tally, ...] = ()
     _starts: Starts = field(default_factory=Starts)
     #: The last config of each application, for those that stop.
@@ -105,7 +107,7 @@ class Autoscaler:
 
     async def _act(self, reports: Reports, now_s: float) -> Outcome:
         deployed = self.deployed
-        facts = await asyncio.to_thread(self.senses.facts, deployed)
+        facts = await self._facts(deployed)
         applications = await self.senses.control.applications()
         observed = self._observed(applications, now_s)
         demands = observe(deployed.fleet.served(), reports, self._tallies)
@@ -117,6 +119,11 @@ class Autoscaler:
             await self.senses.control.put(made.step.config)
         self.tell(outlooks(deployed.fleet, made.memory.scaling, self._starts, now_s))
         return made
+
+    async def _facts(self, deployed: Deployed) -> Mapping[str, Facts]:
+        if self._known is None or self._known[0] is not deployed:
+            self._known = deployed, await asyncio.to_thread(self.senses.facts, deployed)
+        return self._known[1]
 
     def _observed(self, applications: dict[str, Application], now_s: float) -> Observed:
         configs = configs_of(applications)

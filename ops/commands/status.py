@@ -29,7 +29,7 @@ def status(with_why: bool, as_json: bool) -> None:
     for table in tables(view):
         console.print(table)
     for line in scaling_lines(view) if with_why else ():
-        console.print(line)
+        click.echo(line)
     for note in view["notes"]:
         click.echo(note, err=True)
 

@@ -184,6 +184,13 @@ class GatewayCore:
         """Whether the newest snapshot names a replica that takes requests."""
         return any(slot.is_ready and slot.is_listed for slot in self._table.of(replica_set))
 
+    def standing_in(self, model: Model) -> Model:
+        """The model, or while nobody serves it the first of its fallbacks that somebody serves."""
+        found: Model | None = model
+        while found is not None and not self.is_served(found.replica_set):
+            found = self.catalogue.by_name.get(found.fallback) if found.fallback else None
+        return found or model
+
     def expected_id(self, slot: Slot) -> bytes | None:
         return slot.replica_id.encode() if self._demands_replica_header else None
 

@@ -133,16 +133,16 @@ class Job:
 
     async def _answer(self) -> None:
         await self._wait_for_replica(self._asked)
-        fitter = self._core.fitter
-        fitted = fitter.quick(self._checked, self._asked)
+        fitter, first = self._core.fitter, self._core.standing_in(self._asked)
+        fitted = fitter.quick(self._checked, first)
         if fitted is None:
-            fitted = await fitter.fit(self._checked, self._asked)
+            fitted = await fitter.fit(self._checked, first)
         self._model, self._max_tokens = fitted.model, fitted.max_tokens
         if self._model is not self._asked:
             await self._wait_for_replica(self._model)
+        ask = ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
         meter = self._core.meters.of(self._model.replica_set)
         meter.arrived(self._checked.body_bytes)
-        ask = ask_of(self._exchange, self._checked, self._model, self._core.catalogue)
         try:
             await self._forward(ask)
         finally:
@@ -252,13 +252,12 @@ class Job:
         return StreamAttempt(expected, param, core.loop, passage)
 
     def _began(self) -> None:
-        """The first token is here."""
+        """The first token is here. How long a start takes says nothing of how busy replicas are."""
         if self._flight is not None:
             self._flight.began()
-        if self._has_waited:
-            return  # how long a start takes says nothing of how busy replicas are
-        after_s = self._core.loop.time() - self._started_s
-        self._core.meters.of(self._model.replica_set).began(after_s)
+        if not self._has_waited:
+            after_s = self._core.loop.time() - self._started_s
+            self._core.meters.of(self._model.replica_set).began(after_s)
 
     # Answers
     def _reply(self, body: bytes) -> None:

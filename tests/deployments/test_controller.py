@@ -1,14 +1,21 @@
 """The Controller answers a gateway at once with what should not wait, and late with nothing."""
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deployments import controller
+from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
-from serving.snapshot import GatewayReport, Load, Phase, ReplicaReport, Snapshot
+from deployments.deployed import Deployed
+from deployments.node_watch import NodeWatch
+from deployments.render import render
+from deployments.serve_control import ServeControl
+from serving.snapshot import DemandReport, GatewayReport, Load, Phase, ReplicaReport, Snapshot
+from tests.deployments.fake_serve import FakeServe
+from tests.deployments.test_plan import models, nodes
 
 GATEWAY = GatewayReport("gateway.1", "n", 1, "127.0.0.1:8000")
 REPLICA = ReplicaReport(
@@ -112,3 +119,50 @@ async def test_a_controller_that_has_just_started_gives_out_no_list(
     monkeypatch.setattr(controller, "SHORTEST_HOLD_S", 0.01)
     monkeypatch.setattr(controller, "LONGEST_HOLD_S", 0.02)
     assert await Controller().exchange(GATEWAY, -1) is None
+
+
+async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All the way from a gateway's report to Serve's API and back to the gateway."""
+    monkeypatch.setattr(autoscale, "GROW_AFTER_S", 0.0)
+    monkeypatch.setattr(autoscaler, "LOOK_PERIOD_S", 0.01)
+    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    fleet, inventory = models(a="replicas: {min: 0, max: 1}"), nodes(8)
+    async with FakeServe().serving() as serve:
+        monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
+        monkeypatch.setenv("RAY_AUTH_TOKEN", serve.token)
+        serve.run(render(fleet, {}, inventory))
+        await settled.reconfigure(Deployed(fleet, inventory).to_config())
+        waiting = replace(GATEWAY, demands=(DemandReport("a", queued=1),))
+        known = -1
+        while "a.0" not in serve.running:
+            heard = await settled.exchange(waiting, known)
+            known = known if heard is None else heard.version
+        news = await settled.exchange(waiting, -1)
+        assert news is not None
+        assert [each.replica_set for each in news.outlooks] == ["a"]
+        shown = (await settled.status())["scaling"]
+        assert shown["counts"] == {"a": 1}
+        assert "a 0 -> 1" in shown["history"][0]
+        await settled.check_health()
+        await _ended(settled)
+        with pytest.raises(RuntimeError, match="no longer follows"):
+            await settled.check_health()
+
+
+class _Nodes:
+    def live_nodes(self) -> tuple[str, ...]:
+        raise ConnectionError
+
+    def dismiss_waiting(self) -> None: ...
+
+
+async def _ended(running: Controller) -> None:
+    assert running._loop is not None
+    assert running._autoscaler is not None
+    running._loop.cancel()
+    await asyncio.gather(running._loop, return_exceptions=True)
+    control = running._autoscaler.senses.control
+    assert isinstance(control, ServeControl)
+    await control.__aexit__()

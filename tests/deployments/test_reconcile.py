@@ -1,12 +1,16 @@
 """From what runs and what is asked of it to the next config, one step at a time."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+
+import pytest
 
 from deployments.demand import Demand
 from deployments.deployed import Deployed, from_config
 from deployments.fleet import Fleet
 from deployments.held import held
+from deployments.inventory_file import parse_inventory
 from deployments.reconcile import ANOTHER_FLEET, Memory, Observed, Outcome, reconcile
 from deployments.render import render
 from deployments.steps import Action, Config, applications_of
@@ -170,4 +174,32 @@ def test_what_the_controller_is_told_is_what_was_deployed() -> None:
         b="replicas: {min: 2}, aliases: [x], engine: {max_num_seqs: 8}",
     )
     deployed = Deployed(fleet, nodes(8, 4))
-    assert from_config(deployed.to_config()) == deployed
+    assert from_config(json.loads(json.dumps(deployed.to_config()))) == deployed
+
+
+def test_how_to_log_in_is_not_told_and_makes_no_difference_to_what_serve_is_given() -> None:
+    text = b"""
+name: c
+head: {name: h, address: 10.0.0.9}
+ssh: {user: ubuntu, key: ~/.ssh/secret}
+interface: eth0
+storage: {local: /nvme}
+accelerators: {kind: h100-sxm-80gb, count: 8}
+nodes:
+  - {name: n1, address: 10.0.0.1, labels: {pool: big}, ssh: {port: 2222}}
+"""
+    fleet, inventory = models(a=""), parse_inventory(text, "nodes.yaml")
+    deployed = Deployed(fleet, inventory)
+    told = json.dumps(deployed.to_config())
+    assert "secret" not in told
+    assert "2222" not in told
+    again = from_config(json.loads(told))
+    assert again.to_config() == deployed.to_config()
+    places = {"a.0": ("10.0.0.1",)}
+    assert render(again.fleet, places, again.inventory) == render(fleet, places, inventory)
+
+
+@pytest.mark.parametrize("config", [{}, {"fleet": {"models": {}}, "inventory": None}])
+def test_a_controller_that_is_told_nonsense_says_so(config: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no fleet and inventory"):
+        from_config(config)

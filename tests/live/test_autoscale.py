@@ -1,4 +1,4 @@
-"""Replicas follow demand on a real cluster: a load step, a client that waits for a first replica."""
+"""Replicas follow demand on a real cluster: a load step, and a model that begins with none."""
 
 import threading
 import time

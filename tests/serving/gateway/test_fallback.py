@@ -107,3 +107,28 @@ async def test_the_record_names_both_models(tmp_path: Path, shared: FakeReplica)
         await rig.ask("POST", CHAT, chat(400))
         (record,) = await rig.records()
     assert (record["model_asked"], record["model_answered"]) == ("small", "large")
+
+
+APART = [
+    model("small", replica_set="other", window_tokens=100, fallback="middle"),
+    model("middle", replica_set="nobody", window_tokens=200, fallback="large"),
+    model("large", replica_set="tiny", window_tokens=1_000),
+]
+
+
+async def test_a_model_that_nobody_serves_is_answered_by_the_first_fallback_that_is_served(
+    tmp_path: Path, shared: FakeReplica
+) -> None:
+    async with fake_replica(shared), gateway(tmp_path, shared, models=APART) as rig:
+        reply = await rig.ask("POST", CHAT, chat(5, max_tokens=20))
+        assert reply.json["model"] == "large"
+        assert reply.headers["x-flotilla-fallback"] == "small -> large"
+
+
+async def test_with_no_fallback_that_is_served_the_model_is_unavailable(
+    tmp_path: Path, shared: FakeReplica
+) -> None:
+    models = [*APART[:2], model("large", replica_set="gone", window_tokens=1_000)]
+    async with fake_replica(shared), gateway(tmp_path, shared, models=models) as rig:
+        reply = await rig.ask("POST", CHAT, chat(5, max_tokens=20))
+        assert (reply.status, reply.error["code"]) == (503, "model_unavailable")
