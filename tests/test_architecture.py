@@ -27,6 +27,8 @@ PURE = (
     "serving/keys.py",
     "serving/usage.py",
     "serving/bounds.py",
+    "serving/gateway/ask.py",
+    "serving/gateway/config.py",
     "serving/protocol",
     "serving/routing",
     "serving/replica/spec.py",

@@ -6,7 +6,7 @@ that is compared, on equal knowledge.
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -196,8 +196,9 @@ def _report(number: int, load: Load) -> ReplicaReport:
     )
 
 
-#: In the order of the table. smg's policy stands for vllm-router's too, which has the same origin.
-ALL: dict[str, Callable[[int, int], Gateway]] = {
+#: By name, in the order of the table; made of the number of engines and a seed. smg's policy stands
+#: for vllm-router's too, which has the same rule and defaults.
+ALL: Mapping[str, Callable[[int, int], Gateway]] = {
     "round robin": RoundRobin,
     "least requests": LeastRequests,
     "power of two": PowerOfTwo,

@@ -1,4 +1,5 @@
-"""How long the gateway takes to choose a replica, hashing of the prompt included.
+"""How long the gateway takes to choose a replica, from the checked body on: the prompt as bytes,
+its keys, the choice, the claims.
 
 Times are of the thread's own CPU, so that work of others on the machine adds no waiting to them.
 """
@@ -7,21 +8,34 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_letters
 
+import msgspec
 from rich.console import Console
 
 from ops.bench.stats import percentile
 from ops.bench.table import Table
-from serving.routing import prefix
+from serving.gateway.ask import ask_of
+from serving.gateway.config import Catalogue, Model
+from serving.protocol import check_chat
 from serving.routing.prefix import BYTES_PER_TOKEN
-from serving.routing.route import Ask, Router
-from serving.routing.table import Slot
+from serving.routing.route import Router
+from serving.routing.table import Flight, Slot
 from serving.routing.table import Table as Replicas
 from serving.snapshot import Phase, ReplicaReport
 
-SPACE = prefix.space_of("key", "model")
-CONVERSATIONS = 500
-CHOICES = 5_000
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    key_id: str = "key"
+    session: bytes | None = None
+
+
+MODEL = Model(name="m", replica_set="model", window_tokens=1_000_000, created=0)
+CATALOGUE = Catalogue()
+CALLER = _Client()
+CONVERSATIONS = 200
+CHOICES = 2_000
 #: Bytes of a system prompt that every conversation begins with: the costly case, since then every
 #: replica holds something.
 COMMON_BYTES = 6_000
@@ -64,22 +78,31 @@ def _report(number: int) -> ReplicaReport:
     )
 
 
-def prompts(case: Case, dice: random.Random) -> list[bytes]:
+def bodies(case: Case, dice: random.Random) -> list[bytes]:
     size = case.prompt_tokens * BYTES_PER_TOKEN
-    common = dice.randbytes(min(COMMON_BYTES, size))
-    return [common + dice.randbytes(size - len(common)) for _ in range(CONVERSATIONS)]
+    common = _text(min(COMMON_BYTES, size), dice)
+    return [_body(common + _text(size - len(common), dice)) for _ in range(CONVERSATIONS)]
+
+
+def _text(size: int, dice: random.Random) -> str:
+    return "".join(dice.choices(ascii_letters, k=size))
+
+
+def _body(text: str) -> bytes:
+    return msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": text}]})
 
 
 def choices_s(case: Case) -> Iterator[float]:
-    """The time of each choice, after as many to warm up."""
+    """The time of each choice from the checked body on, after as many to warm up."""
     dice = random.Random(1)  # noqa: S311
-    router, able, texts = Router(), slots(case.replicas), prompts(case, dice)
-    flights = []
+    router, able, asked = Router(), slots(case.replicas), bodies(case, dice)
+    flights: list[Flight] = []
     for number in range(2 * CHOICES):
-        text = texts[number % CONVERSATIONS]
+        checked = check_chat(asked[number % CONVERSATIONS])
         began_s = time.thread_time()
-        ask = Ask(len(text) / BYTES_PER_TOKEN, prefix=prefix.of_text(SPACE, text))
-        choice = router.choose(able, ask, (), 0.0, dice.randrange)
+        choice = router.choose(
+            able, ask_of(CALLER, checked, MODEL, CATALOGUE), (), 0.0, dice.randrange
+        )
         if choice is None:
             raise RuntimeError("there is no replica to choose")
         flight = router.send(choice)

@@ -1,21 +1,31 @@
 """What of a request routing looks at: how long its prompt is, how it begins, whose it is."""
 
+from typing import Protocol
+
 from serving.gateway.config import Catalogue, Model
-from serving.gateway.exchange import Exchange
 from serving.protocol import Checked
 from serving.routing import prefix
 from serving.routing.route import Ask
 
 
-def ask_of(exchange: Exchange, checked: Checked, model: Model, catalogue: Catalogue) -> Ask:
+class Caller(Protocol):
+    """Who asks; an exchange is one."""
+
+    @property
+    def key_id(self) -> str: ...
+    @property
+    def session(self) -> bytes | None: ...
+
+
+def ask_of(caller: Caller, checked: Checked, model: Model, catalogue: Catalogue) -> Ask:
     """A short prompt costs one comparison: what fills no block is not looked at."""
     tokens = checked.body_bytes / prefix.BYTES_PER_TOKEN
     most = None if checked.max_tokens is None else checked.max_tokens * checked.n
-    session = exchange.head.headers.get(b"x-session-id")
+    session = caller.session
     is_short = checked.body_bytes < prefix.BLOCK_BYTES
     if catalogue.routing != "prefix" or (is_short and session is None):
         return Ask(tokens, most)
-    space = prefix.space_of(exchange.key_id, model.replica_set)
+    space = prefix.space_of(caller.key_id, model.replica_set)
     key = None if session is None else prefix.of_session(space, session)
     if is_short:
         return Ask(tokens, most, session=key)

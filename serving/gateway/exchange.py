@@ -63,6 +63,11 @@ class Exchange:
         return "" if self.head.key is None else self.head.key.id
 
     @property
+    def session(self) -> bytes | None:
+        """As the caller names it; checked with the head."""
+        return self.head.headers.get(b"x-session-id")
+
+    @property
     def is_gone(self) -> bool:
         return self._wire is None
 

@@ -8,8 +8,8 @@ Rules
    and for which replicas. Keys of two spaces never meet, except by a collision of 64 bits, and
    that costs a worse choice and shows nothing.
 2. Keys are the same in every gateway of a fleet: they depend on nothing but their input.
-3. Blocks are 1 KiB at first, and a sixteenth of what stands before them when that is more. So a
-   match is known to within 6 %, and the longest body has under 200 keys.
+3. Blocks are 1 KiB at first, and an eighth of what stands before them when that is more. So a
+   match is known to within an eighth of it, and the longest body has under 100 keys.
 4. A text that fills no block has no keys: there is nothing worth keeping together.
 """
 
@@ -23,7 +23,7 @@ from serving.bounds import BODY_BYTES
 
 BLOCK_BYTES = 1024
 #: A block is this part of what stands before it, in whole `BLOCK_BYTES`.
-_GROWTH = 16
+_GROWTH = 8
 #: Of text, roughly. Every estimate here is a comparison between replicas, which all err alike.
 BYTES_PER_TOKEN = 4
 

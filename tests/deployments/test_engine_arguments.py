@@ -136,6 +136,7 @@ def test_the_arguments_say_what_the_replica_is_made_of() -> None:
         "--disable-fastapi-docs",
         "--generation-config=vllm",
         "--max-num-queued-reqs=512",
+        "--enable-prompt-tokens-details",
         "--gpu-memory-utilization=0.9",
         "--max-num-seqs=4",
     ]

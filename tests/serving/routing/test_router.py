@@ -10,19 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from serving.routing.prefix import of_block_ids, of_session
-from serving.routing.route import Answer, Ask, Choice, Router
+from serving.routing.route import Answer, Ask, Choice, Dice, Router
 from serving.routing.table import Slot, Table
 from serving.snapshot import Load, Phase, ReplicaReport
 
 BLOCK = 512
-
-
-def first(_: int) -> int:
-    return 0
-
-
-def last(faces: int) -> int:
-    return faces - 1
 
 
 def report(number: int, phase: Phase = Phase.READY, load: Load | None = None) -> ReplicaReport:
@@ -250,13 +242,13 @@ def test_the_same_key_and_the_same_loads_give_the_same_choice_in_two_gateways(
     past: list[tuple[int, list[int]]],
     ids: list[int],
 ) -> None:
+    dices: list[Dice] = [lambda count: 0, lambda count: count - 1]
     choices = []
-    for dice in (first, last):
+    for dice in dices:
         router = Router()
         for number, before in past:
             router.index.record(f"m.{number}-x", prompt(*before).prefix)
-        ask = prompt(9, *ids)
-        choices.append(router.choose(world(given_slots), ask, (), 5.0, dice))
+        choices.append(router.choose(world(given_slots), prompt(9, *ids), (), 5.0, dice))
     one, other = (choice and choice.slot.replica_id for choice in choices)
     assert one == other
 
