@@ -1,5 +1,5 @@
-"""One engine of the demo model on this machine's CPU, alone and without Ray: `vllm serve` with the
-arguments and the environment that a replica would give it.
+"""One engine of the demo model on this machine's CPU, alone and without Ray: vLLM's own server with
+the arguments and the environment that a replica would give it.
 """
 
 import os
@@ -55,11 +55,12 @@ def demo_engine() -> Iterator[tuple[str, float]]:
 
 
 def _start(port: int, output: int) -> "subprocess.Popen[bytes]":
-    main = "import sys; from vllm.entrypoints.cli.main import main; sys.exit(main())"
+    # Not `vllm serve`, which looks for a package of that name: the CPU build has another.
+    main = ["-m", "vllm.entrypoints.openai.api_server"]
     address = ["--host", LOOPBACK, "--port", str(port), "--worker-cls", CPU_WORKER]
     quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(  # noqa: S603 - our own argument list, no shell
-        [sys.executable, "-c", main, "serve", *engine_argv(demo_spec()), *address],
+        [sys.executable, *main, *engine_argv(demo_spec()), *address],
         env={**os.environ, **CPU_ENVIRONMENT, **quiet, "VLLM_HOST_IP": LOOPBACK},
         stdin=subprocess.DEVNULL,
         stdout=output,
