@@ -17,7 +17,7 @@ AWAY_S = 600
 #: Some seconds of the demo model.
 STREAM_TOKENS = 400
 #: Both engines and all hosts share two cores.
-PAUSE_S = 2
+PAUSE_S = 10
 
 
 @dataclass
