@@ -25,7 +25,8 @@ from deployments.terms import Terms
 
 GROW_AFTER_S = 10.0
 COOL_DOWN_S = 60.0
-#: Between two looks; looks come every few seconds.
+LOOK_PERIOD_S = 5.0
+#: Between two looks.
 MAX_GAP_S = 30.0
 #: What arrivals are averaged over, to see whether they rise.
 NOW_S = 30.0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.apply import Control, configs_of
+from deployments.autoscale import LOOK_PERIOD_S
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, DeploymentError
 from deployments.lock import alone
@@ -21,14 +22,12 @@ from deployments.need import Facts
 from deployments.observation import Reports, Tally, observe, tallied
 from deployments.outlook import Starts, outlooks
 from deployments.reconcile import Memory, Observed, Outcome, reconcile
-from deployments.running import running_of
 from deployments.scaling_state import ScalingState, restored, stored
 from deployments.serve_control import Application, Status
 from deployments.steps import Config
 from serving.keystore import write_private
 from serving.snapshot import INGRESS_APPLICATION, Outlook
 
-LOOK_PERIOD_S = 5.0
 #: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
 START_LIMIT_S = 1800.0
 #: Decisions that are shown.
@@ -134,14 +133,8 @@ class Autoscaler:
         }
         status = {name: each.status for name, each in applications.items()}
         up = frozenset(name for name in configs if status[name] is Status.RUNNING)
-        replicas = {
-            name: each.model
-            for name, each in running_of(configs).items()
-            if name != INGRESS_APPLICATION
-        }
-        starting = {
-            name: model for name, model in replicas.items() if status[name] is Status.DEPLOYING
-        }
+        replicas = configs.keys() - {INGRESS_APPLICATION}
+        starting = {name for name in replicas if status[name] is Status.DEPLOYING}
         self._starts = self._starts.seen(starting, up, now_s)
         late = self._starts.late(now_s, START_LIMIT_S)
         failed = {name for name in replicas if status[name] is Status.DEPLOY_FAILED}

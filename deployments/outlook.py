@@ -1,6 +1,6 @@
 """When a model without replicas would have one, for the requests that wait for it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployments.autoscale import GROW_AFTER_S
@@ -21,8 +21,8 @@ class Starts:
     #: The last start of each model.
     took_s: Mapping[str, float] = field(default_factory=dict)
 
-    def seen(self, starting: Mapping[str, str], up: frozenset[str], now_s: float) -> "Starts":
-        """With these replicas starting, by name and model, and those up."""
+    def seen(self, starting: Collection[str], up: Collection[str], now_s: float) -> "Starts":
+        """With these replicas starting, and those up."""
         took = {
             replica.rpartition(".")[0]: now_s - since_s
             for replica, since_s in self.since_s.items()

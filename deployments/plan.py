@@ -21,12 +21,13 @@ from enum import StrEnum
 
 from cluster.fit import Shape
 from cluster.inventory import Inventory
-from cluster.placement import Ask, Placement, Room, place
+from cluster.placement import Ask, Placement, place
 from cluster.problem import Problem
 from deployments.counts import Counts, Wanted, wanted_replicas
 from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
+from deployments.pool import rooms
 from deployments.render import ingress_application, replica_application
 from deployments.running import Running, differences
 from deployments.weights import storage_roots
@@ -116,7 +117,7 @@ def plan(
     replicas = {name: each for name, each in running.items() if name != INGRESS_APPLICATION}
     wanted = wanted_replicas(fleet, replicas, counts or Counts())
     planner = _Planner(fleet, needs, inventory, replicas, wanted)
-    placement = place(_rooms(inventory), list(planner.asks()))
+    placement = place(rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
     clients = _clients(fleet, inventory, running.get(INGRESS_APPLICATION))
     notes = (*_notes(needs, names, replicas), *planner.left_out(placement))
@@ -132,10 +133,6 @@ def _clients(fleet: Fleet, inventory: Inventory, now: Running | None) -> Action:
     if not changes:
         return Action(Verb.KEEP, name, "", "runs as it should", Shape())
     return Action(Verb.CHANGE, name, "", "; ".join(changes), Shape())
-
-
-def _rooms(inventory: Inventory) -> list[Room]:
-    return [Room(node.name, inventory.accelerators_of(node).count) for node in inventory.nodes]
 
 
 def _notes(

@@ -63,14 +63,18 @@ def pool_of(
     accelerators.
     """
     names = {node.address: node.name for node in inventory.nodes}
-    rooms = [Room(node.name, inventory.accelerators_of(node).count) for node in inventory.nodes]
     placed = [
         Ask(name, each.model, each.shape.tensor, each.shape.pipeline, current=nodes)
         for name, each in running.items()
         if (nodes := tuple(names[at] for at in each.addresses if at in names))
     ]
     more = {model: need.ask(model) for model, need in needs.items()}
-    return Pool(tuple(rooms), tuple(placed), more)
+    return Pool(rooms(inventory), tuple(placed), more)
+
+
+def rooms(inventory: Inventory) -> tuple[Room, ...]:
+    """Its nodes, as placement takes them."""
+    return tuple(Room(node.name, inventory.accelerators_of(node).count) for node in inventory.nodes)
 
 
 def _another(model: str, running: list[Ask]) -> str:

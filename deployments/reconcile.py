@@ -22,7 +22,7 @@ from deployments.need import Facts
 from deployments.plan import plan
 from deployments.pool import pool_of
 from deployments.render import ingress_application, render
-from deployments.running import Running, running_of
+from deployments.running import running_of
 from deployments.scaling_state import ScalingState
 from deployments.steps import Action, Applications, Step, steps
 from deployments.terms import terms_of
@@ -84,13 +84,15 @@ def reconcile(
         return Outcome(memory, why={"": ANOTHER_FLEET})
     fleet, inventory = deployed.fleet, _living(deployed.inventory, observed.live)
     running = running_of(observed.configs)
-    memory = _with_failures(_with_unknown(memory, deployed, running), deployed, observed, now_s)
+    models = {name: each.model for name, each in running.items()}
+    memory = _with_unknown(memory, deployed, models)
+    memory = _with_failures(memory, deployed, observed, models, now_s)
     counts = Counts(memory.scaling.counts(), memory.leaving)
     made = plan(fleet, inventory, facts, running, counts)
     memory = replace(memory, scaling=memory.scaling.with_counts(made.counts(), now_s))
     desired = render(fleet, made.addresses(), deployed.inventory)
     room = _capacity(deployed.inventory, observed.stopping)
-    retried = _retried(memory, observed, now_s)
+    retried = _retried(memory, observed, models, now_s)
     step = next(iter(steps(observed.configs, desired, retried, room)), None)
     if step is not None:
         is_ready = _has_room(step, room)
@@ -114,22 +116,24 @@ def _living(inventory: Inventory, live: frozenset[str] | None) -> Inventory:
     return inventory.model_copy(update={"nodes": nodes}) if nodes else inventory
 
 
-def _with_unknown(memory: Memory, deployed: Deployed, running: Mapping[str, Running]) -> Memory:
-    """A model that is not remembered has as many replicas as run."""
-    models = [each.model for each in running.values()]
+def _with_unknown(memory: Memory, deployed: Deployed, models: Mapping[str, str]) -> Memory:
+    """A model that is not remembered has as many replicas as run; `models` by replica."""
+    running = Counter(models.values())
     unknown = {
-        name: model.replicas.clipped(models.count(name))
+        name: model.replicas.clipped(running[name])
         for name, model in deployed.fleet.served().items()
         if name not in memory.scaling.models
     }
     return replace(memory, scaling=memory.scaling.with_counts(unknown, 0.0))
 
 
-def _with_failures(memory: Memory, deployed: Deployed, observed: Observed, now_s: float) -> Memory:
+def _with_failures(
+    memory: Memory, deployed: Deployed, observed: Observed, models: Mapping[str, str], now_s: float
+) -> Memory:
     """Rule 3: each failure counts once, and ends with the next replica that comes up."""
     scaling, leaving = memory.scaling, memory.leaving
-    served, running = deployed.fleet.served(), running_of(observed.configs)
-    models = {name: each.model for name, each in running.items() if each.model in served}
+    served = deployed.fleet.served()
+    models = {name: model for name, model in models.items() if model in served}
     for replica in sorted(observed.up - memory.up):
         if replica in models:
             scaling = scaling.with_success(models[replica])
@@ -142,9 +146,10 @@ def _with_failures(memory: Memory, deployed: Deployed, observed: Observed, now_s
     return Memory(scaling, leaving, observed.failed, observed.up)
 
 
-def _retried(memory: Memory, observed: Observed, now_s: float) -> frozenset[str]:
+def _retried(
+    memory: Memory, observed: Observed, models: Mapping[str, str], now_s: float
+) -> frozenset[str]:
     """The failed replicas whose pause is over."""
-    models = {name: each.model for name, each in running_of(observed.configs).items()}
     return frozenset(
         replica
         for replica in observed.failed

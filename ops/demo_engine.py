@@ -3,7 +3,6 @@ the arguments and the environment that a replica would give it.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from deployments.render import replica_spec
 from ops.errors import EngineUnmeasurable
 from serving.replica.arguments import engine_argv
 from serving.replica.engine import CPU_ENVIRONMENT, CPU_WORKER
+from serving.replica.network import free_port
 from serving.replica.spec import ReplicaSpec
 
 LOOPBACK = "127.0.0.1"
@@ -41,7 +41,7 @@ def demo_engine() -> Iterator[tuple[str, float]]:
     """Its base URL, and the seconds it took to start; gone when the block is left. Raises
     EngineUnmeasurable.
     """
-    port = _free_port()
+    port = free_port(LOOPBACK)
     began_s = time.monotonic()
     with TemporaryDirectory(prefix="flotilla-engine-") as folder:
         log = Path(folder) / "log"
@@ -94,9 +94,3 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

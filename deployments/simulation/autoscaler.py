@@ -6,17 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from deployments.autoscale import Change, Decision, autoscale
+from deployments.autoscale import LOOK_PERIOD_S, Change, Decision, autoscale
 from deployments.counts import Counts
 from deployments.demand import Demand
+from deployments.observation import FIRST_TOKEN_SHARE
 from deployments.pool import pool_of
 from deployments.scaling_state import ScalingState
 from deployments.simulation.cluster import Cluster
 from deployments.simulation.record import Record
 from deployments.terms import Terms, terms_of
-
-LOOK_S = 5.0
-TARGET_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Autoscaler:
         new = gateway.records[self._seen_records :]
         self._seen_records = len(gateway.records)
         return {
-            model: self._demand(model, (gateway.came[model] - before[model]) / LOOK_S, new)
+            model: self._demand(model, (gateway.came[model] - before[model]) / LOOK_PERIOD_S, new)
             for model in self.terms
         }
 
@@ -93,5 +91,5 @@ class Autoscaler:
             + sum(replica.engine.tokens_in_flight for replica in replicas),
             kv_use=fmean(load.kv_use for load in loads) if loads else 0.0,
             arrivals_per_s=arrivals_per_s,
-            first_token_s=firsts[int(TARGET_SHARE * (len(firsts) - 1))] if firsts else None,
+            first_token_s=firsts[int(FIRST_TOKEN_SHARE * (len(firsts) - 1))] if firsts else None,
         )

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from deployments.autoscale import LOOK_PERIOD_S
 from deployments.counts import Counts
 from deployments.render import DEADLINE_S
 from deployments.simulation.accelerators import Accelerators
 from deployments.simulation.agenda import Agenda
-from deployments.simulation.autoscaler import LOOK_S, Autoscaler, Decided
+from deployments.simulation.autoscaler import Autoscaler, Decided
 from deployments.simulation.cluster import Cluster, Site
 from deployments.simulation.engine import Engine
 from deployments.simulation.event import NodeEvent, What
@@ -94,7 +95,7 @@ class _Run:
         for event in self._case.events:
             self.agenda.at(event.at_s, partial(self._happen, event))
         if self._autoscaler.has_a_choice:
-            self.agenda.at(LOOK_S, self._look)
+            self.agenda.at(LOOK_PERIOD_S, self._look)
         self._expect()
 
     def outcome(self) -> Outcome:
@@ -120,7 +121,7 @@ class _Run:
 
     def _look(self) -> None:
         self._autoscaler.look()
-        self.agenda.at(self.agenda.now_s + LOOK_S, self._look)
+        self.agenda.at(self.agenda.now_s + LOOK_PERIOD_S, self._look)
 
     def _happen(self, event: NodeEvent) -> None:
         if event.what is What.LEAVES:

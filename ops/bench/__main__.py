@@ -3,14 +3,13 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from ops.bench import machine, report, rig, venv
+from ops.bench.child import leave_by_exception
 from ops.bench.results import Results, errors, noise, to_json
 from ops.bench.rivals import ALL, DIRECT
 from ops.bench.rivals.rival import Rival
@@ -75,15 +74,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _end(signum: int, frame: FrameType | None) -> None:
-    """Leaves by the way of an exception, so that everything that was started is stopped."""
-    raise SystemExit(128 + signum)
-
-
 def main() -> None:
     arguments = _arguments()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    leave_by_exception()
     progress = Console(stderr=True, log_path=False)
     window = _QUICK if arguments.quick else _FULL
     rounds = arguments.rounds or (1 if arguments.quick else _ROUNDS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from ops.bench import proc
 from ops.bench.errors import DidNotStart
@@ -20,6 +21,16 @@ _POLL_S = 0.1
 #: Ray needs some seconds to take down what it started; after that the rest is killed.
 _STOP_S = 20.0
 _SWEEPS = 5
+
+
+def leave_by_exception() -> None:
+    """Whoever ends this process does so by an exception, so that what it started is stopped."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+
+
+def _leave(signum: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
 
 
 @dataclass(frozen=True)

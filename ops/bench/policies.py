@@ -143,7 +143,7 @@ class LeastLoad:
         self.heard([Load()] * engines)
 
     def heard(self, loads: Sequence[Load]) -> None:
-        reports = [_report(number, load) for number, load in enumerate(loads)]
+        reports = [engine_report(number, load) for number, load in enumerate(loads)]
         self._table.apply(reports, 0.0, lambda slot: None)
 
     def choose(self, question: Question) -> tuple[int, Any]:
@@ -182,7 +182,8 @@ class PrefixRouting(LeastLoad):
     looks_at_prompts = True
 
 
-def _report(number: int, load: Load) -> ReplicaReport:
+def engine_report(number: int, load: Load | None = None) -> ReplicaReport:
+    """What an engine of a replay says of itself."""
     return ReplicaReport(
         replica_id=f"model.{number}-0",
         application=f"model.{number}",
@@ -192,7 +193,7 @@ def _report(number: int, load: Load) -> ReplicaReport:
         address="127.0.0.1:1",
         served_name="model",
         phase=Phase.READY,
-        load=load,
+        load=load or Load(),
     )
 
 

@@ -13,6 +13,7 @@ from string import ascii_letters
 import msgspec
 from rich.console import Console
 
+from ops.bench.policies import engine_report
 from ops.bench.stats import percentile
 from ops.bench.table import Table
 from serving.gateway.ask import ask_of
@@ -22,7 +23,6 @@ from serving.routing.prefix import BYTES_PER_TOKEN
 from serving.routing.route import Router
 from serving.routing.table import Flight, Slot
 from serving.routing.table import Table as Replicas
-from serving.snapshot import Phase, ReplicaReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +61,8 @@ CASES = (
 
 def slots(count: int) -> list[Slot]:
     replicas = Replicas()
-    replicas.apply([_report(number) for number in range(count)], 0.0, lambda slot: None)
+    replicas.apply([engine_report(number) for number in range(count)], 0.0, lambda slot: None)
     return replicas.of("model")
-
-
-def _report(number: int) -> ReplicaReport:
-    return ReplicaReport(
-        replica_id=f"model.{number}-0123abcd",
-        application=f"model.{number}",
-        replica_set="model",
-        node="",
-        stages=(),
-        address="127.0.0.1:1",
-        served_name="model",
-        phase=Phase.READY,
-    )
 
 
 def bodies(case: Case, dice: random.Random) -> list[bytes]:

@@ -5,10 +5,8 @@ and down: a report that is lost costs nothing.
 """
 
 from serving import histogram
+from serving.routing.prefix import BYTES_PER_TOKEN
 from serving.snapshot import DemandReport
-
-#: Of text, roughly; what a prompt takes is not counted before an engine has it.
-BYTES_PER_TOKEN = 4
 
 
 class Meter:

@@ -13,21 +13,13 @@ from deployments.deployed import Deployed
 from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
-from serving.snapshot import DemandReport, GatewayReport, Load, Phase, ReplicaReport, Snapshot
+from serving.snapshot import DemandReport, GatewayReport, Load, Snapshot
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.test_plan import models, nodes
+from tests.serving.reports import replica
 
 GATEWAY = GatewayReport("gateway.1", "n", 1, "127.0.0.1:8000")
-REPLICA = ReplicaReport(
-    replica_id="m.0#1",
-    application="m.0",
-    replica_set="m",
-    node="n",
-    stages=("n",),
-    address="n:1",
-    served_name="m",
-    phase=Phase.READY,
-)
+REPLICA = replica()
 
 
 @pytest.fixture

@@ -8,19 +8,10 @@ from hypothesis import strategies as st
 from deployments.demand import Demand
 from deployments.observation import WINDOW_S, Reports, Tally, observe, tallied
 from serving import histogram
-from serving.snapshot import DemandReport, GatewayReport, Load, Phase, ReplicaReport
+from serving.snapshot import DemandReport, GatewayReport, Load, Phase
+from tests.serving.reports import replica
 
-REPLICA = ReplicaReport(
-    replica_id="m.0#1",
-    application="m.0",
-    replica_set="m",
-    node="n",
-    stages=("n",),
-    address="n:1",
-    served_name="m",
-    phase=Phase.READY,
-    load=Load(waiting=1, running=4, kv_use=0.5),
-)
+REPLICA = replica(load=Load(waiting=1, running=4, kv_use=0.5))
 
 
 def gateway(name: str, *demands: DemandReport) -> GatewayReport:

@@ -6,18 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.registry import FORGET_S, Registry
-from serving.snapshot import GatewayReport, KeyRecord, Phase, ReplicaReport
+from serving.snapshot import GatewayReport, KeyRecord
+from tests.serving.reports import replica
 
-REPORT = ReplicaReport(
-    replica_id="m.0#1",
-    application="m.0",
-    replica_set="m",
-    node="n",
-    stages=("n",),
-    address="n:1",
-    served_name="m",
-    phase=Phase.READY,
-)
+REPORT = replica()
 
 
 def ids(registry: Registry, now_s: float) -> list[str]:

@@ -6,15 +6,14 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from ops.bench import machine
 from ops.bench.__main__ import cores, setup
+from ops.bench.child import leave_by_exception
 from ops.bench.rivals.rival import Rival
 from ops.bench.routers import report, rig, trace
 from ops.bench.routers.outcome import Outcomes, Traffic
@@ -86,15 +85,9 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _end(signum: int, frame: FrameType | None) -> None:
-    """Leaves by the way of an exception, so that everything that was started is stopped."""
-    raise SystemExit(128 + signum)
-
-
 def main() -> None:
     arguments = _arguments()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    leave_by_exception()
     asks = _asks(arguments.trace, arguments.requests)
     places = cores(None)
     os.sched_setaffinity(0, {places.load})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving.gateway import queue
-from serving.gateway.meter import BYTES_PER_TOKEN
+from serving.routing.prefix import BYTES_PER_TOKEN
 from serving.snapshot import Outlook, Phase, ReplicaReport, Snapshot
 from tests.fakes import TOKEN, FakeReplica
 from tests.serving.gateway.rig import HELLO, QUICK, Rig, gateway, model

@@ -13,22 +13,13 @@ from serving.routing.prefix import of_block_ids, of_session
 from serving.routing.route import Answer, Ask, Choice, Dice, Router
 from serving.routing.table import Slot, Table
 from serving.snapshot import Load, Phase, ReplicaReport
+from tests.serving.reports import replica
 
 BLOCK = 512
 
 
 def report(number: int, phase: Phase = Phase.READY, load: Load | None = None) -> ReplicaReport:
-    return ReplicaReport(
-        replica_id=f"m.{number}-x",
-        application=f"m.{number}",
-        replica_set="m",
-        node="n",
-        stages=(),
-        address="127.0.0.1:1",
-        served_name="m",
-        phase=phase,
-        load=load or Load(),
-    )
+    return replica(f"m.{number}", "-x", phase, load)
 
 
 def replicas(count: int, load: Load | None = None) -> list[Slot]:

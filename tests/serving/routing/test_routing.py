@@ -11,20 +11,11 @@ from serving.routing.retry import Attempts, Budget
 from serving.routing.route import Ask, Dice, Router
 from serving.routing.table import FORGET_S, Flight, Slot, Table
 from serving.snapshot import Load, Phase, ReplicaReport
+from tests.serving.reports import replica
 
 
 def report(name: str = "m.0", phase: Phase = Phase.READY, busy: int = 0) -> ReplicaReport:
-    return ReplicaReport(
-        replica_id=f"{name}-x",
-        application=name,
-        replica_set="m",
-        node="n",
-        stages=(),
-        address="127.0.0.1:1",
-        served_name="m",
-        phase=phase,
-        load=Load(running=busy),
-    )
+    return replica(name, "-x", phase, Load(running=busy))
 
 
 def zero(count: int) -> int:
