@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from cluster.processes import session_members
+from tests.live.callers import Callers
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import (
     COMMAND_DEADLINE_S,
@@ -29,56 +30,9 @@ from tests.live.test_gangs import processes_named
 
 pytestmark = pytest.mark.timeout(1200)
 
-CLIENTS = 4
 #: Seconds of work for the engine, well within the fleet's grace.
 LONG_ANSWER_TOKENS = 400
 SERVE = str(Path(sys.executable).with_name("serve"))
-
-
-class Callers:
-    """Official clients with their default retries, calling until told to stop."""
-
-    def __init__(self, fleet: LiveFleet) -> None:
-        self._fleet = fleet
-        self._stop = threading.Event()
-        self.done = 0
-        self.failures: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._call, args=(number % 2 == 0,))
-            for number in range(CLIENTS)
-        ]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=120)
-
-    def _call(self, streamed: bool) -> None:
-        while not self._stop.is_set():
-            # A new client each time: new connections are what an update could lose.
-            with openai.OpenAI(api_key=self._fleet.key, base_url=self._fleet.base_url) as client:
-                for _ in range(3):
-                    self._once(client, streamed)
-
-    def _once(self, client: openai.OpenAI, streamed: bool) -> None:
-        messages: Any = [{"role": "user", "content": "hello"}]
-        try:
-            if streamed:
-                stream = client.chat.completions.create(
-                    model="demo", messages=messages, max_tokens=8, stream=True
-                )
-                assert list(stream)[-1].choices[0].finish_reason
-            else:
-                client.chat.completions.create(model="demo", messages=messages, max_tokens=8)
-        except (openai.OpenAIError, AssertionError) as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
-        else:
-            self.done += 1
 
 
 def deployed(fleet: LiveFleet) -> dict[str, Any]:
