@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployments.engine_batch import OTHER, engine_batch
 from deployments.fleet import Fleet
 from deployments.model import Served
 from deployments.need import Need
-
-#: Requests that one engine works on at once where the fleet does not say (`max_num_seqs`); vLLM's
-#: default on all but the largest GPUs.
-DEFAULT_SEQUENCES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Terms:
     #: What the KV cache of one replica holds; 0 where it is not known.
     cache_tokens: int = 0
     #: Requests that one engine works on at once.
-    sequences: int = DEFAULT_SEQUENCES
+    sequences: int = OTHER.sequences
 
     def clipped(self, count: int) -> int:
         """The nearest number of replicas that the fleet allows."""
@@ -43,7 +40,7 @@ def terms_of(fleet: Fleet, needs: Mapping[str, Need]) -> dict[str, Terms]:
 
 
 def _terms(model: Served, need: Need) -> Terms:
-    scaling, sequences = model.scaling, model.engine.get("max_num_seqs")
+    scaling = model.scaling
     return Terms(
         min=model.replicas.min,
         max=model.replicas.max,
@@ -53,5 +50,11 @@ def _terms(model: Served, need: Need) -> Terms:
         first_token_s=scaling.first_token_s,
         idle_s=scaling.idle_s,
         cache_tokens=need.fit.kv_tokens if need.fit else 0,
-        sequences=sequences if type(sequences) is int and sequences > 0 else DEFAULT_SEQUENCES,
+        sequences=_sequences(model, need),
     )
+
+
+def _sequences(model: Served, need: Need) -> int:
+    """Of an engine on that kind of accelerator where it works on the fewest at once."""
+    kinds = list(need.fits) or [None]
+    return min(engine_batch(model.engine, need.shape, kind).sequences for kind in kinds)

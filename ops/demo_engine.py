@@ -3,6 +3,7 @@ the arguments and the environment that a replica would give it.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -47,11 +49,18 @@ def demo_engine() -> Iterator[tuple[str, float]]:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = _start(port, output.fileno())
+        # An engine in a session of its own would outlive this process.
+        before = signal.signal(signal.SIGTERM, _leave)
         try:
             _wait(process, f"http://{LOOPBACK}:{port}/health", log)
             yield f"http://{LOOPBACK}:{port}/v1", time.monotonic() - began_s
         finally:
             _stop(process)
+            signal.signal(signal.SIGTERM, before)
+
+
+def _leave(signum: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
 
 
 def _start(port: int, output: int) -> "subprocess.Popen[bytes]":
