@@ -60,15 +60,20 @@ def test_the_head_may_be_away_for_ten_minutes(small_site: Site) -> None:
         lost = [client.answered for client in asking]
         time.sleep(AWAY_S)
         away = [client.answered for client in asking]
+        assert failures(asking) == []
         site.head.start()
         site.flotilla("up rig.yaml")
         wait_for(lambda: site.pids() == before, "control, and the same replicas")
         wait_for(lambda: site.gateways() == every, "all gateways")
-    assert [failure for client in asking for failure in client.failures] == []
+    assert failures(asking) == []
     assert all(later - sooner > AWAY_S / 60 for sooner, later in zip(lost, away, strict=True))
     _, _, said = site.flotilla("deploy fleet.yaml")
     assert "nothing to do" in said
     site.flotilla("down rig.yaml")
+
+
+def failures(asking: list[Client]) -> list[str]:
+    return [failure for client in asking for failure in client.failures]
 
 
 @contextmanager
