@@ -140,11 +140,13 @@ class LiveFleet:
 
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
-    """Looks until there is something to see; fails with `what` was waited for."""
+    """Looks until there is something to see; fails with `what` was waited for. A look that runs a
+    command takes seconds of a core: what is waited for gets twice as many.
+    """
     end_s = time.monotonic() + deadline_s
-    while time.monotonic() < end_s:
+    while (began_s := time.monotonic()) < end_s:
         found = look()
         if found is not None:
             return found
-        time.sleep(0.1)
+        time.sleep(max(0.1, 2 * (time.monotonic() - began_s)))
     raise AssertionError(f"waited {deadline_s:.0f} s for {what}")
