@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 
-from tests.live.fleet_under_test import LiveFleet
+from tests.live.fleet_under_test import NEVER_ENDS, LiveFleet
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 #: New connections are what an update could lose.
@@ -16,7 +16,9 @@ JOIN_S = 600
 
 
 class Callers:
-    """Every second one streams. Use as a context manager: they call while the block runs."""
+    """Every second one streams; answers have all the tokens that they may. Use as a context manager:
+    they call while the block runs.
+    """
 
     def __init__(
         self, fleet: LiveFleet, model: str = "demo", clients: int = 4, max_tokens: int = 8
@@ -62,12 +64,19 @@ class Callers:
 
     def _whole(self, client: openai.OpenAI) -> str:
         return client.chat.completions.create(
-            model=self._model, messages=MESSAGES, max_tokens=self._max_tokens
+            model=self._model,
+            messages=MESSAGES,
+            max_tokens=self._max_tokens,
+            logit_bias=NEVER_ENDS,
         ).model
 
     def _stream(self, client: openai.OpenAI) -> str:
         stream = client.chat.completions.create(
-            model=self._model, messages=MESSAGES, max_tokens=self._max_tokens, stream=True
+            model=self._model,
+            messages=MESSAGES,
+            max_tokens=self._max_tokens,
+            logit_bias=NEVER_ENDS,
+            stream=True,
         )
         chunks = list(stream)
         assert chunks[-1].choices[0].finish_reason

@@ -21,6 +21,8 @@ PORT = 18300
 RAY_PORT = 26479
 #: An engine's start on a busy machine.
 START_S = 900.0
+#: Half as many again as an engine takes at once.
+CLIENTS = 6
 INVENTORY = f"""\
 name: two-slots
 accelerators: {{kind: cpu, count: 2, memory_gib: 2.5}}
@@ -134,12 +136,12 @@ def test_a_client_that_waits_brings_back_a_model_that_is_at_zero(
 def test_slots_follow_demand_from_one_model_to_the_other_and_back(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
-    with Callers(fleet, "demo", clients=12, max_tokens=200) as step:
+    with Callers(fleet, "demo", clients=CLIENTS, max_tokens=200) as step:
         say(f"from the load step to the second replica: {reached(fleet, 'demo', 2):.1f} s")
-    with Callers(fleet, "sleeper", max_tokens=200) as others:
+    with Callers(fleet, "sleeper", clients=3, max_tokens=200) as others:
         say(f"until the other model had a slot of the first: {reached(fleet, 'sleeper', 1):.1f} s")
         assert len(pids(fleet, "demo")) == 1
-    with Callers(fleet, "demo", clients=12, max_tokens=200) as again:
+    with Callers(fleet, "demo", clients=CLIENTS, max_tokens=200) as again:
         say(f"until it was given back: {reached(fleet, 'demo', 2):.1f} s")
         assert pids(fleet, "sleeper") == []
     assert step.failures + others.failures + again.failures == []
