@@ -16,8 +16,8 @@ JOIN_S = 600
 
 
 class Callers:
-    """Every second one streams; answers have all the tokens that they may. Use as a context manager:
-    they call while the block runs.
+    """Every second one streams; answers have all the tokens that they may. A context manager: they
+    call while the block runs.
     """
 
     def __init__(
