@@ -171,6 +171,7 @@ def test_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
     assert pids(fleet, "other") == other
 
 
+@pytest.mark.heavy
 def test_a_version_that_does_not_come_up_is_taken_back_under_load(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_version_that_does_not_come_up_is_taken_back_under_load(
     assert "nothing to do" in fleet.run(*deploying(fleet, full(8))).stderr
 
 
+@pytest.mark.heavy
 def test_a_change_that_was_killed_converges(fleet: LiveFleet) -> None:
     command = deploying(fleet, full(4))
     old = pids(fleet, "demo")
