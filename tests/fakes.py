@@ -311,6 +311,10 @@ class FakeReplica:
             load=self.load,
         )
 
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
