@@ -19,15 +19,20 @@ from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
+from serving.gateway.inquest import Inquest
 from serving.gateway.job import Job
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
 from serving.gateway.queue import Queue
-from serving.gateway.refusal import overloaded
+from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
-from serving.protocol import check_chat, check_completion
+from serving.protocol import Checked, check_chat, check_completion
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Breaker, Symptom
+from serving.routing.ejection import judge
+from serving.routing.filters import are_full
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -56,6 +61,7 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
+        self.inquest = Inquest(self.loop, self.deadlines.blame_s)
         self.auth = Authenticator()
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
@@ -94,6 +100,7 @@ class GatewayCore:
         self._token = snapshot.internal_token
         self.auth.apply(snapshot.keys)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.inquest.apply(snapshot.deaths)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
             if self.is_served(replica_set):
@@ -111,6 +118,10 @@ class GatewayCore:
 
     def in_flight(self) -> tuple[tuple[str, int], ...]:
         return self._table.in_flight()
+
+    def left_out(self) -> tuple[str, ...]:
+        slots = self._table.by_id.values()
+        return tuple(slot.replica_id for slot in slots if not slot.breaker.is_closed)
 
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
@@ -167,8 +178,16 @@ class GatewayCore:
         model = self.model(checked.model)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
+        self._check_quarantine(checked, model)
+        if are_full(self._table.of(model.replica_set), self.loop.time()):
+            raise full(self._dice.randrange)
         self.budget.in_flight += 1
         exchange.job = Job(self, exchange, checked, model)
+
+    def _check_quarantine(self, checked: Checked, model: Model) -> None:
+        marks = self.inquest.quarantined
+        if marks and fingerprint(checked, model.replica_set) in marks:
+            raise quarantined()
 
     # What a job asks
     def job_ended(self, was_retrying: bool) -> None:
@@ -179,6 +198,17 @@ class GatewayCore:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
         return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
+
+    def failed(self, slot: Slot, symptom: Symptom) -> None:
+        """A try at this replica failed; it may be left out from now on."""
+        slots = self._table.of(slot.report.replica_set)
+        if judge(slot, slots, symptom, self.loop.time()):
+            _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
+
+    def first_token_s(self, breaker: Breaker) -> float:
+        """How long a stream waits for its first token."""
+        limit_s = self.deadlines.first_token_s
+        return limit_s if breaker.is_closed else min(limit_s, self.deadlines.probe_token_s)
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""

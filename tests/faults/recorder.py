@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     found = ROW.match(name)
     if found is None or (report.when != "call" and report.passed):
         return
-    notes = dict(report.user_properties)
+    notes: dict[str, Any] = dict(report.user_properties)
     _proofs.append(
         Proof(
             row=int(found[1]),

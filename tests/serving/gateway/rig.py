@@ -162,7 +162,7 @@ class Rig:
         return [json.loads(line) for part in lines for line in part]
 
 
-QUICK = Deadlines(tick_s=0.02, linger_s=0.2, notice_s=0.0)
+QUICK = Deadlines(tick_s=0.02, linger_s=0.2, notice_s=0.0, blame_s=0.0)
 
 
 @asynccontextmanager
