@@ -68,7 +68,8 @@ class Quarantine:
         old = [mark for mark, (at_s, _) in self._known.items() if now_s - at_s >= FORGET_S]
         for mark in old:
             del self._known[mark]
-        self._settle()
+        if old:
+            self._settle()
         return bool(old)
 
     def deaths(self, now_s: float) -> tuple[Death, ...]:

@@ -258,6 +258,7 @@ class GatewayCore:
 
     # What the server calls
     def sweep(self) -> None:
+        self.inquest.sweep()
         since_s = time.monotonic() - self.deadlines.upstream_idle_s
         for upstream in self._upstreams.values():
             upstream.pool.close_older_than(since_s)

@@ -39,14 +39,19 @@ class Inquest:
         """Returns when the Controller knows what is known here, or after the patience."""
         if self._patience_s:
             told = self._waiting.setdefault(fingerprint, self._loop.create_future())
-            await asyncio.wait((told,), timeout=self._patience_s)
-            self._waiting.pop(fingerprint, None)
+            try:
+                await asyncio.wait((told,), timeout=self._patience_s)
+            finally:
+                self._waiting.pop(fingerprint, None)
 
     def deaths(self) -> tuple[Death, ...]:
         """What the Controller is to hear: all, since it may have been started anew."""
         self.has_news.clear()
-        self._quarantine.forget(self._loop.time())
         return self._quarantine.deaths(self._loop.time())
+
+    def sweep(self) -> None:
+        """Forgets what is old."""
+        self._quarantine.forget(self._loop.time())
 
     def apply(self, deaths: Iterable[Death]) -> None:
         """A snapshot's deaths: those of all gateways."""

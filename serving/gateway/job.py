@@ -114,9 +114,15 @@ class Job:
 
     def sweep(self, now_s: float) -> None:
         if now_s > self._deadline_s:
+            self._blame_for_silence()
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
             self._attempt.sweep(now_s)
+
+    def _blame_for_silence(self) -> None:
+        """A whole reply that never comes is all that is seen of a hang where nobody streams."""
+        if self._reason is None and self._attempt is not None and self._choice is not None:
+            self._core.failed(self._choice.slot, Symptom.FAILED)
 
     def stop(self, reason: ApiError) -> None:
         """Ends the job with an answer; the first reason stands."""

@@ -46,7 +46,7 @@ class DiedWithIt(NotTaken):
     @property
     def is_death(self) -> bool:
         """Whether the request may be what killed it."""
-        return self.symptom in (Symptom.DIED, Symptom.HUNG)
+        return self.symptom in (Symptom.DIED, Symptom.HUNG, Symptom.UNREACHABLE)
 
 
 class _Inner(msgspec.Struct):

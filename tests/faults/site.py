@@ -31,8 +31,9 @@ from tests.serving.gateway.rig import CHAT, HELLO, Client, Reply, Rig, gateway
 Record = dict[str, Any]
 #: What pytest keeps beside the outcome of a test: a name and a value.
 Note = Callable[[str, object], None]
-#: A request, an abort and a plain request after a fault each end within this or the test fails.
-LIMIT_S = 5.0
+#: A request, an abort and a plain request after a fault each end within this or the test fails: a
+#: hang is found, a slow machine is none.
+LIMIT_S = 20.0
 
 
 def replicas(count: int) -> list[FakeReplica]:

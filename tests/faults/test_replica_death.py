@@ -176,6 +176,18 @@ async def test_04_a_whole_answer_does_not_hang_longer_than_the_streams_beside_it
     assert {record["replica_id"] for record in records} == {two.replica_id}
 
 
+async def test_04_where_nobody_streams_answers_that_never_come_put_their_replica_out(
+    faulty: Faulty,
+) -> None:
+    one, two = preferred()
+    one.behaviour = hangs
+    async with faulty(one, two, deadlines=replace(QUICK, request_s=0.05)) as site:
+        for _ in range(breaker.FAILURES_IN_A_ROW):
+            assert (await site.chat()).status == 504
+        assert site.core.left_out() == (one.replica_id,)
+        assert (await site.chat()).status == 200
+
+
 async def test_04_a_stream_that_starves_beside_others_is_no_hang(faulty: Faulty) -> None:
     """Its replica makes tokens for others: it failed once and is not left out."""
 
@@ -268,6 +280,20 @@ async def test_16_without_the_controller_each_gateway_goes_by_what_it_saw(faulty
     for each in three:
         each.behaviour = morgue.behave
     async with faulty(*three, deadlines=replace(QUICK, blame_s=0.05)) as site:
+        for _ in range(2):
+            reply = await site.chat(messages=POISON)
+            assert (reply.status, reply.headers["x-should-retry"]) == (500, "false")
+        assert len(morgue.dead) == 2
+
+
+async def test_16_a_quick_death_on_a_kept_connection_is_blamed_too(faulty: Faulty) -> None:
+    """It looks like a connection that was closed while idle, but nobody is there any more."""
+    morgue, four = Morgue(), replicas(4)
+    async with faulty(*four) as site:
+        while not all(each.calls for each in four):
+            assert (await site.chat()).status == 200
+        for each in four:
+            each.behaviour = morgue.behave
         for _ in range(2):
             reply = await site.chat(messages=POISON)
             assert (reply.status, reply.headers["x-should-retry"]) == (500, "false")
