@@ -89,6 +89,7 @@ class Attempt:
         self.is_over = True
         body = b"".join(self._body)
         if self.status == 200:
+            self._breaker.progress_s = self._loop.time()
             self._succeed(body)
         else:
             self._fail(translate(self.status, body, self._param))

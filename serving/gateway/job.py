@@ -120,8 +120,9 @@ class Job:
             self._attempt.sweep(now_s)
 
     def _blame_for_silence(self) -> None:
-        """A whole reply that never comes is all that is seen of a hang where nobody streams."""
-        if self._reason is None and self._attempt is not None and self._choice is not None:
+        """A reply that never begins is all that is seen of a hang where nobody streams."""
+        is_first = self._reason is None and not self._exchange.is_started
+        if is_first and self._attempt is not None and self._choice is not None:
             self._core.failed(self._choice.slot, Symptom.FAILED)
 
     def stop(self, reason: ApiError) -> None:

@@ -181,7 +181,7 @@ async def test_04_where_nobody_streams_answers_that_never_come_put_their_replica
 ) -> None:
     one, two = preferred()
     one.behaviour = hangs
-    async with faulty(one, two, deadlines=replace(QUICK, request_s=0.05)) as site:
+    async with faulty(one, two, deadlines=replace(QUICK, request_s=0.4)) as site:
         for _ in range(breaker.FAILURES_IN_A_ROW):
             assert (await site.chat()).status == 504
         assert site.core.left_out() == (one.replica_id,)
@@ -207,6 +207,19 @@ async def test_04_a_stream_that_starves_beside_others_is_no_hang(faulty: Faulty)
         assert site.core.left_out() == ()
         client.reset()
         await one.until(lambda: one.aborted == 2)
+
+
+async def test_04_whole_answers_show_too_that_a_replica_does_not_hang(faulty: Faulty) -> None:
+    one, two = preferred()
+    one.script = [hangs]
+    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=0.3)) as site:
+        stream = asyncio.create_task(site.chat(stream=True))
+        await one.until(lambda: one.running == 1)
+        while not stream.done():
+            assert (await site.chat()).status == 200
+        assert (await stream).events[-1] == "[DONE]"
+        assert len(one.calls) > 1
+        assert site.core.left_out() == ()
 
 
 STREAM = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "stream": True}
