@@ -150,6 +150,7 @@ class Controller:
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "keys": len(self._store.keys),
+            "quarantined": self._registry.quarantined,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }
 

@@ -101,6 +101,11 @@ class Registry:
         self._gateways = fresh
         return tuple(report for _, (_, report) in sorted(fresh.items()))
 
+    @property
+    def quarantined(self) -> int:
+        """Requests that nobody sends to a replica any more."""
+        return len(self._quarantine.quarantined)
+
     def snapshot(self, known_version: int, now_s: float) -> Snapshot | None:
         """The whole truth, or None when `known_version` is it already."""
         replicas = self.replicas(now_s)
