@@ -98,6 +98,7 @@ class Controller:
         None.
         """
         self._registry.report_gateway(report, time.monotonic())
+        self._tell()
         await self._hold(known_version)
         now_s = time.monotonic()
         if now_s < self._settled_at_s:
@@ -149,6 +150,7 @@ class Controller:
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "keys": len(self._store.keys),
+            "quarantined": self._registry.quarantined,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }
 

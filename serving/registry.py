@@ -10,6 +10,7 @@ changes with every report and is passed on when somebody asks.
 
 from dataclasses import dataclass, field, replace
 
+from serving.quarantine import Quarantine
 from serving.snapshot import GatewayReport, KeyRecord, Outlook, ReplicaReport, Snapshot
 
 #: A replica silent for this long is off the list; gateways have stopped using it long before.
@@ -33,6 +34,7 @@ class Registry:
     _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
     _outlooks: tuple[Outlook, ...] = ()
+    _quarantine: Quarantine = field(default_factory=Quarantine)
 
     def __post_init__(self) -> None:
         self.urgent_version = self.version
@@ -60,6 +62,8 @@ class Registry:
     def report_gateway(self, report: GatewayReport, now_s: float) -> None:
         """Takes a gateway's newest word about itself."""
         self._gateways[report.gateway_id] = (now_s, report)
+        if self._quarantine.add(report.deaths, now_s):
+            self._changed()
 
     def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
         """Replaces all keys."""
@@ -97,9 +101,16 @@ class Registry:
         self._gateways = fresh
         return tuple(report for _, (_, report) in sorted(fresh.items()))
 
+    @property
+    def quarantined(self) -> int:
+        """Requests that nobody sends to a replica any more."""
+        return len(self._quarantine.quarantined)
+
     def snapshot(self, known_version: int, now_s: float) -> Snapshot | None:
         """The whole truth, or None when `known_version` is it already."""
         replicas = self.replicas(now_s)
+        if self._quarantine.forget(now_s):
+            self._changed()
         if known_version == self.version:
             return None
         return Snapshot(
@@ -108,6 +119,7 @@ class Registry:
             replicas=replicas,
             internal_token=self.internal_token,
             outlooks=self._outlooks,
+            deaths=self._quarantine.deaths(now_s),
         )
 
     def _changed(self) -> None:

@@ -7,6 +7,8 @@ one costs nothing.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serving.quarantine import Death
+
 #: The ingress application (gateways and the Controller) and the Controller's deployment in it.
 INGRESS_APPLICATION = "flotilla"
 CONTROLLER_DEPLOYMENT = "Controller"
@@ -66,6 +68,8 @@ class ReplicaReport:
     window_tokens: int = 0
     facts: TokenFacts | None = None
     load: Load = field(default_factory=Load)
+    #: Requests that the engine runs at once; 0 where it does not say.
+    most_running: int = 0
     #: Process ids of the leader, so that an operator (and a test) can tell one start from the next.
     pid: int = 0
 
@@ -100,6 +104,8 @@ class Snapshot:
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
     outlooks: tuple[Outlook, ...] = ()
+    #: Requests that replicas died with, as all gateways together know them.
+    deaths: tuple[Death, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +133,7 @@ class GatewayReport:
     #: Requests in flight per replica id.
     in_flight: tuple[tuple[str, int], ...] = ()
     demands: tuple[DemandReport, ...] = ()
+    #: Requests that replicas died with, as far as this gateway knows.
+    deaths: tuple[Death, ...] = ()
+    #: Ids of replicas that it leaves out at present, since they fail it.
+    left_out: tuple[str, ...] = ()

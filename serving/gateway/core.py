@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from math import inf
 from typing import Any
 
 from serving.bounds import Deadlines
@@ -19,15 +20,20 @@ from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
+from serving.gateway.inquest import Inquest
 from serving.gateway.job import Job
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
 from serving.gateway.queue import Queue
-from serving.gateway.refusal import overloaded
+from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
-from serving.protocol import check_chat, check_completion
+from serving.protocol import Checked, check_chat, check_completion
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Breaker, Symptom
+from serving.routing.ejection import judge
+from serving.routing.filters import are_full
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -56,6 +62,7 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
+        self.inquest = Inquest(self.loop, self.deadlines.blame_s)
         self.auth = Authenticator()
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
@@ -94,6 +101,7 @@ class GatewayCore:
         self._token = snapshot.internal_token
         self.auth.apply(snapshot.keys)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.inquest.apply(snapshot.deaths)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
             if self.is_served(replica_set):
@@ -111,6 +119,10 @@ class GatewayCore:
 
     def in_flight(self) -> tuple[tuple[str, int], ...]:
         return self._table.in_flight()
+
+    def left_out(self) -> tuple[str, ...]:
+        slots = self._table.by_id.values()
+        return tuple(slot.replica_id for slot in slots if not slot.breaker.is_closed)
 
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
@@ -167,8 +179,16 @@ class GatewayCore:
         model = self.model(checked.model)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
+        self._check_quarantine(checked, model)
+        if are_full(self._table.of(model.replica_set), self.loop.time()):
+            raise full(self._dice.randrange)
         self.budget.in_flight += 1
         exchange.job = Job(self, exchange, checked, model)
+
+    def _check_quarantine(self, checked: Checked, model: Model) -> None:
+        marks = self.inquest.quarantined
+        if marks and fingerprint(checked, model.replica_set) in marks:
+            raise quarantined()
 
     # What a job asks
     def job_ended(self, was_retrying: bool) -> None:
@@ -179,6 +199,31 @@ class GatewayCore:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
         return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
+
+    def failed(self, slot: Slot, symptom: Symptom) -> None:
+        """A try at this replica failed; it may be left out from now on."""
+        slots = self._table.of(slot.report.replica_set)
+        if judge(slot, slots, symptom, self.loop.time()):
+            _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
+
+    def first_token_s(self, breaker: Breaker) -> float:
+        """How long a stream waits for its first token."""
+        limit_s = self.deadlines.first_token_s
+        return limit_s if breaker.is_closed else min(limit_s, self._probe_s(breaker))
+
+    def whole_reply_s(self, slot: Slot) -> float:
+        """How long a reply that shows no tokens is waited for: without end, but for a probe that
+        somebody else could answer.
+        """
+        if slot.breaker.is_closed:
+            return inf
+        slots = self._table.of(slot.report.replica_set)
+        is_alone = not any(each.is_ready and each.breaker.is_closed for each in slots)
+        return inf if is_alone else self._probe_s(slot.breaker)
+
+    def _probe_s(self, breaker: Breaker) -> float:
+        """The longer it was out, the longer it is given, so that a slow one comes back too."""
+        return max(self.deadlines.probe_token_s, breaker.hold_s)
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""
@@ -213,6 +258,7 @@ class GatewayCore:
 
     # What the server calls
     def sweep(self) -> None:
+        self.inquest.sweep()
         since_s = time.monotonic() - self.deadlines.upstream_idle_s
         for upstream in self._upstreams.values():
             upstream.pool.close_older_than(since_s)

@@ -22,11 +22,20 @@ from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
 from serving.gateway.pool import Saturated, UpstreamConnection
-from serving.gateway.refusal import DiedWithIt, NotTaken, overloaded, unavailable, upstream
+from serving.gateway.refusal import (
+    DiedWithIt,
+    NotTaken,
+    overloaded,
+    quarantined,
+    unavailable,
+    upstream,
+)
 from serving.gateway.sse import EventFilter, Tokens
 from serving.gateway.stream import Passage, StreamAttempt
 from serving.gateway.upstream import Path, Upstream
 from serving.protocol import Checked
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Symptom
 from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Ask, Choice
 from serving.routing.table import Flight, Slot
@@ -105,9 +114,16 @@ class Job:
 
     def sweep(self, now_s: float) -> None:
         if now_s > self._deadline_s:
+            self._blame_for_silence()
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
             self._attempt.sweep(now_s)
+
+    def _blame_for_silence(self) -> None:
+        """A reply that never begins is all that is seen of a hang where nobody streams."""
+        is_first = self._reason is None and not self._exchange.is_started
+        if is_first and self._attempt is not None and self._choice is not None:
+            self._core.failed(self._choice.slot, Symptom.FAILED)
 
     def stop(self, reason: ApiError) -> None:
         """Ends the job with an answer; the first reason stands."""
@@ -167,22 +183,36 @@ class Job:
                     return await self._try(slot)
                 except NotTaken as error:
                     failure = error
+                    self._core.failed(slot, error.symptom)
             self._attempts.failed(slot.replica_id, failure.was_taken)
+            await self._blame(failure, slot)
             self._check_retry(failure)
+
+    async def _blame(self, failure: NotTaken, slot: Slot) -> None:
+        """A replica died with this request: no gateway shall lose a third one to it."""
+        if isinstance(failure, DiedWithIt) and failure.is_death:
+            mark = fingerprint(self._checked, self._asked.replica_set)
+            inquest = self._core.inquest
+            inquest.blame(mark, slot.replica_id)
+            if not self._exchange.is_started:
+                await inquest.heard(mark)
+            if mark in inquest.quarantined:
+                raise quarantined()
 
     def _check_retry(self, failure: NotTaken) -> None:
         """Returns when another replica may be asked; raises what the client hears otherwise."""
         if self._exchange.is_started:
             raise failure
         if self._attempts.died_with_it > 1:
-            raise ApiError(Refusal.INTERNAL, "Two replicas failed with this request.")
+            raise quarantined()
         if not self._attempts.may_retry() or not self._may_spend():
             raise failure
 
     def _may_spend(self) -> bool:
-        """Takes this job's place in the retry budget, once."""
-        if not self._is_retrying:
-            self._is_retrying = self._core.budget.take()
+        """Takes this job's place in the retry budget, or looks whether it may be kept."""
+        if self._is_retrying:
+            return self._core.budget.holds()
+        self._is_retrying = self._core.budget.take()
         return self._is_retrying
 
     # One try
@@ -205,8 +235,8 @@ class Job:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
             connection = await self._connect(target)
-        except NotTaken:
-            raise DiedWithIt(upstream()) from None
+        except NotTaken as failure:
+            raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
 
     async def _connect(self, target: Upstream) -> UpstreamConnection:
@@ -215,8 +245,7 @@ class Job:
         except Saturated:
             raise NotTaken(overloaded()) from None
         except OSError:
-            target.slot.suspect_until_s = self._core.loop.time() + self._core.deadlines.suspect_s
-            raise NotTaken(unavailable(1)) from None
+            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes
@@ -235,21 +264,23 @@ class Job:
         core, checked = self._core, self._checked
         expected = core.expected_id(slot)
         param = "messages" if checked.is_chat else "prompt"
+        breaker = slot.breaker
         if not checked.streams:
-            return Attempt(expected, param, core.loop)
+            return Attempt(expected, param, core.loop, breaker, core.whole_reply_s(slot))
         model = self._model
         self._events = EventFilter(slot.report.served_name, model.name, checked.wants_usage)
         limit = checked.max_tokens or model.window_tokens
         passage = Passage(
             exchange=self._exchange,
             events=self._events,
-            deadlines=core.deadlines,
+            first_token_s=core.first_token_s(breaker),
+            between_tokens_s=core.deadlines.between_tokens_s,
             extra=self._fallback_header(),
             most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,
             settle=self._settle,
             began=self._began,
         )
-        return StreamAttempt(expected, param, core.loop, passage)
+        return StreamAttempt(expected, param, core.loop, breaker, passage)
 
     def _began(self) -> None:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
@@ -304,7 +335,10 @@ class Job:
     def _settle(self) -> None:
         self._record(Outcome.COMPLETE)
         tokens = self._counted()
-        if self._choice is not None and tokens.prompt_tokens:
+        if self._choice is None:
+            return
+        self._choice.slot.breaker.succeeded()
+        if tokens.prompt_tokens:
             self._core.router.learn(
                 self._choice,
                 Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),

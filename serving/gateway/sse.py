@@ -68,7 +68,7 @@ class EventFilter:
         self._opening_bytes = 0
         self._our_opening = b""
         self.tokens: Tokens | None = None
-        #: Events passed on; about the tokens sent so far.
+        #: Events with a choice that were passed on; about the tokens sent so far.
         self.events = 0
         self.is_done = False
         #: By `[DONE]` or by an error event; nothing behind it is passed on.
@@ -102,7 +102,7 @@ class EventFilter:
             data = data[: data.find(DONE)]
         if _NO_CHOICES in data:
             data = self._metered(data)
-        self.events += data.count(_END)
+        self.events += data.count(_CHOICE)
         return self._ours(data)
 
     def _ours(self, data: bytes) -> bytes:

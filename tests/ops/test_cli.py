@@ -48,6 +48,7 @@ STATUS = {
             "pid": 43,
             "address": "127.0.0.1:8000",
             "in_flight": (("big.0#1", 5),),
+            "left_out": (),
         }
     ],
     "keys": 1,
