@@ -91,6 +91,14 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthUse:
+    """What a key has used since the month began in UTC, as far as it has been counted."""
+
+    key_id: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """When a replica set without any replica will have one: its requests may wait for it."""
 
@@ -109,6 +117,8 @@ class Snapshot:
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
     outlooks: tuple[Outlook, ...] = ()
+    #: Of the keys that have a limit for the month.
+    month: tuple[MonthUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.job import Job
+from serving.gateway.limiter import reserve
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
@@ -27,7 +28,9 @@ from serving.gateway.queue import Queue
 from serving.gateway.refusal import overloaded
 from serving.gateway.route import Kind, model_name
 from serving.gateway.upstream import Upstream
-from serving.protocol import check_chat, check_completion
+from serving.limits.account import Account, Hold
+from serving.limits.gate import Gate
+from serving.protocol import Checked, check_chat, check_completion
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -57,6 +60,7 @@ class GatewayCore:
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
         self.auth = Authenticator()
+        self.gate = Gate(self.loop.time)
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
         self.is_draining = False
@@ -93,6 +97,7 @@ class GatewayCore:
         self.version = snapshot.version
         self._token = snapshot.internal_token
         self.auth.apply(snapshot.keys)
+        self.gate.set_keys(snapshot.keys, snapshot.month)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
@@ -117,6 +122,8 @@ class GatewayCore:
         refusal = admit.check_head(head, self.auth)
         if refusal is None and head.key is not None and self.is_out_of_touch:
             return overloaded("Keys cannot be checked at present.")
+        if head.key is not None and head.key.id in self.gate.limits:
+            head.account = self.gate.account(head.key.id)
         return refusal
 
     def new_id(self) -> str:
@@ -167,8 +174,15 @@ class GatewayCore:
         model = self.model(checked.model)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
+        hold = self._reserve(exchange.head.account, checked, model)
         self.budget.in_flight += 1
-        exchange.job = Job(self, exchange, checked, model)
+        exchange.job = Job(self, exchange, checked, model, hold)
+
+    def _reserve(self, account: Account | None, checked: Checked, model: Model) -> Hold | None:
+        if account is None:
+            return None
+        report = self._report_of(model.replica_set)
+        return reserve(self.gate, account, checked, None if report is None else report.facts)
 
     # What a job asks
     def job_ended(self, was_retrying: bool) -> None:

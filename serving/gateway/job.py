@@ -21,11 +21,13 @@ from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
+from serving.gateway.limiter import cost
 from serving.gateway.pool import Saturated, UpstreamConnection
 from serving.gateway.refusal import DiedWithIt, NotTaken, overloaded, unavailable, upstream
 from serving.gateway.sse import EventFilter, Tokens
 from serving.gateway.stream import Passage, StreamAttempt
 from serving.gateway.upstream import Path, Upstream
+from serving.limits.account import Hold
 from serving.protocol import Checked
 from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Ask, Choice
@@ -52,6 +54,7 @@ class Job:
         "_exchange",
         "_flight",
         "_has_waited",
+        "_hold",
         "_is_recorded",
         "_is_retrying",
         "_max_tokens",
@@ -65,12 +68,19 @@ class Job:
     )
 
     def __init__(
-        self, core: "GatewayCore", exchange: Exchange, checked: Checked, asked: Model
+        self,
+        core: "GatewayCore",
+        exchange: Exchange,
+        checked: Checked,
+        asked: Model,
+        hold: Hold | None = None,
     ) -> None:
         self._core = core
         self._exchange = exchange
         self._checked = checked
         self._asked = asked
+        #: What a limited key has reserved for it.
+        self._hold = hold
         #: The model that answers; another than the one asked for after a fallback.
         self._model = asked
         #: What the engine is told where the caller named none.
@@ -104,6 +114,8 @@ class Job:
             self._attempt.resume()
 
     def sweep(self, now_s: float) -> None:
+        if self._hold is not None and self._events is not None:
+            self._hold.grow(self._events.events)
         if now_s > self._deadline_s:
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
@@ -315,6 +327,8 @@ class Job:
             return
         self._is_recorded = True
         tokens = self._counted()
+        if self._hold is not None:
+            self._hold.settle(self._cost(self._hold, tokens))
         self._core.spool.append(
             UsageRecord(
                 self._exchange.id,
@@ -331,6 +345,12 @@ class Job:
                 self._attempts.count,
             )
         )
+
+    def _cost(self, hold: Hold, tokens: Tokens) -> int:
+        if not self._attempts.count:
+            return 0
+        made = None if self._events is None else tokens.completion_tokens
+        return cost(hold, tokens, made, self._exchange.is_gone or self._reason is not None)
 
     def _counted(self) -> Tokens:
         """The engine's own numbers; of a stream without them the events passed on, a token each."""

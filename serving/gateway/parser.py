@@ -14,6 +14,7 @@ import httptools
 from serving import bounds
 from serving.errors import ApiError, Refusal
 from serving.gateway.route import Kind
+from serving.limits.account import Account
 from serving.snapshot import KeyRecord
 
 
@@ -39,6 +40,8 @@ class Head:
     #: Noted by the check of the head.
     kind: Kind | None = None
     key: KeyRecord | None = None
+    #: Of a key with limits.
+    account: Account | None = None
 
 
 @dataclass(slots=True)
