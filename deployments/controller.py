@@ -102,6 +102,7 @@ class Controller:
         None.
         """
         self._registry.report_gateway(report, time.monotonic())
+        self._tell()
         await self._hold(known_version)
         now_s = time.monotonic()
         if now_s < self._settled_at_s:

@@ -66,9 +66,11 @@ class Deadlines:
     write_s: float = 30.0
     #: The whole request; errors.md says 504 then.
     request_s: float = 600.0
-    #: A stream's first event; queue and prefill of a long prompt are inside.
+    #: A stream's first token; queue and prefill of a long prompt are inside.
     first_token_s: float = 120.0
-    #: Between two events of a stream.
+    #: The same at a replica that is out of favour: it shall not cost its probe two minutes.
+    probe_token_s: float = 10.0
+    #: Between two tokens of a stream.
     between_tokens_s: float = 30.0
     #: TCP connect to a replica on the same private network.
     connect_s: float = 2.0
@@ -78,10 +80,10 @@ class Deadlines:
     count_s: float = 2.0
     #: After an answer that closes: how long the client may go on sending.
     linger_s: float = 2.0
+    #: How long a retry waits until the Controller has heard whose death came before it.
+    blame_s: float = 0.5
     #: How long a gateway that leaves still takes connections; a front door looks once a second.
     notice_s: float = 3.0
-    #: How long a refused connect keeps a replica out of the choice.
-    suspect_s: float = 1.0
     #: How long keys are taken without news from the Controller, which may have revoked them.
     keys_s: float = 3600.0
     #: How often deadlines are looked at.

@@ -10,6 +10,7 @@ changes with every report and is passed on when somebody asks.
 
 from dataclasses import dataclass, field, replace
 
+from serving.quarantine import Quarantine
 from serving.snapshot import (
     GatewayReport,
     KeyRecord,
@@ -41,6 +42,7 @@ class Registry:
     _keys: tuple[KeyRecord, ...] = ()
     _month: tuple[MonthUse, ...] = ()
     _outlooks: tuple[Outlook, ...] = ()
+    _quarantine: Quarantine = field(default_factory=Quarantine)
 
     def __post_init__(self) -> None:
         self.urgent_version = self.version
@@ -68,6 +70,8 @@ class Registry:
     def report_gateway(self, report: GatewayReport, now_s: float) -> None:
         """Takes a gateway's newest word about itself."""
         self._gateways[report.gateway_id] = (now_s, report)
+        if self._quarantine.add(report.deaths, now_s):
+            self._changed()
 
     def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
         """Replaces all keys."""
@@ -114,6 +118,8 @@ class Registry:
     def snapshot(self, known_version: int, now_s: float) -> Snapshot | None:
         """The whole truth, or None when `known_version` is it already."""
         replicas = self.replicas(now_s)
+        if self._quarantine.forget(now_s):
+            self._changed()
         if known_version == self.version:
             return None
         return Snapshot(
@@ -123,6 +129,7 @@ class Registry:
             internal_token=self.internal_token,
             outlooks=self._outlooks,
             month=self._month,
+            deaths=self._quarantine.deaths(now_s),
         )
 
     def _changed(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from serving.limits.terms import NO_LIMITS, Limits, Priority
+from serving.quarantine import Death
 
 #: The ingress application (gateways and the Controller) and the Controller's deployment in it.
 INGRESS_APPLICATION = "flotilla"
@@ -68,6 +69,8 @@ class ReplicaReport:
     window_tokens: int = 0
     facts: TokenFacts | None = None
     load: Load = field(default_factory=Load)
+    #: Requests that the engine runs at once; 0 where it does not say.
+    most_running: int = 0
     #: Process ids of the leader, so that an operator (and a test) can tell one start from the next.
     pid: int = 0
 
@@ -119,6 +122,8 @@ class Snapshot:
     outlooks: tuple[Outlook, ...] = ()
     #: Of the keys that have a limit for the month.
     month: tuple[MonthUse, ...] = ()
+    #: Requests that replicas died with, as all gateways together know them.
+    deaths: tuple[Death, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +151,7 @@ class GatewayReport:
     #: Requests in flight per replica id.
     in_flight: tuple[tuple[str, int], ...] = ()
     demands: tuple[DemandReport, ...] = ()
+    #: Requests that replicas died with, as far as this gateway knows.
+    deaths: tuple[Death, ...] = ()
+    #: Ids of replicas that it leaves out at present, since they fail it.
+    left_out: tuple[str, ...] = ()

@@ -276,6 +276,8 @@ class FakeReplica:
     count: Callable[[dict[str, Any]], int] | None = field(default=lambda body: 7)
     facts: TokenFacts | None = field(default_factory=lambda: TokenFacts(8, 8, 16))
     load: Load = field(default_factory=Load)
+    #: Requests that it says it runs at once; it runs whatever comes, unless its script waits.
+    most_running: int = 0
     token: str = TOKEN
     #: What it calls itself; a stale address answers with another name or with none.
     shown_id: str | None = ""
@@ -309,7 +311,12 @@ class FakeReplica:
             window_tokens=self.window_tokens,
             facts=self.facts,
             load=self.load,
+            most_running=self.most_running,
         )
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)

@@ -20,12 +20,14 @@ MAY_IMPORT = {
 #: Values in, values out: clock, dice and the outside world are parameters.
 PURE = (
     "serving/snapshot.py",
+    "serving/quarantine.py",
     "serving/registry.py",
     "serving/context.py",
     "serving/errors.py",
     "serving/histogram.py",
     "serving/keys.py",
     "serving/limits",
+    "serving/fairness",
     "serving/usage.py",
     "serving/bounds.py",
     "serving/gateway/ask.py",

@@ -9,6 +9,7 @@ import asyncio
 from serving import bounds
 from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import DiedWithIt, NotTaken, translate, upstream
+from serving.routing.breaker import Breaker, Symptom
 
 REPLICA_HEADER = b"x-flotilla-replica"
 
@@ -27,6 +28,7 @@ class Attempt:
 
     __slots__ = (
         "_body",
+        "_breaker",
         "_connection",
         "_expected",
         "_loop",
@@ -38,8 +40,15 @@ class Attempt:
         "status",
     )
 
-    def __init__(self, expected: bytes | None, param: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        expected: bytes | None,
+        param: str,
+        loop: asyncio.AbstractEventLoop,
+        breaker: Breaker,
+    ) -> None:
         self._expected = expected
+        self._breaker = breaker
         self._param = param
         self._loop = loop
         self._sent_s = 0.0
@@ -61,7 +70,8 @@ class Attempt:
         self.status = status
         found = headers.get(REPLICA_HEADER)
         if self._expected is not None and found != self._expected:
-            self._fail(NotTaken(upstream("The address belongs to another replica by now.")))
+            error = upstream("The address belongs to another replica by now.")
+            self._fail(NotTaken(error, Symptom.UNREACHABLE))
 
     def on_data(self, data: bytes) -> None:
         self._body.append(data)
@@ -80,7 +90,7 @@ class Attempt:
 
     def on_lost(self) -> None:
         self.is_over = True
-        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream()))
+        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream(), Symptom.DIED))
 
     def _may_be_stale(self) -> bool:
         if self.status or self._connection is None or not self._connection.is_reused:
@@ -110,4 +120,10 @@ class Attempt:
             self._connection.resume()
 
     def sweep(self, now_s: float) -> None:
-        """A whole reply shows no progress to judge; the request's deadline does it."""
+        """A whole reply shows no progress of its own; the streams beside it show the replica's."""
+        if self._breaker.hung_s > self._sent_s:
+            self._fail_hung()
+
+    def _fail_hung(self) -> None:
+        error = upstream("The replica has stopped making tokens.")
+        self._fail(DiedWithIt(error, Symptom.HUNG))

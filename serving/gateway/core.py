@@ -13,24 +13,32 @@ from typing import Any
 
 from serving.bounds import Deadlines
 from serving.errors import ApiError, Refusal, quote
+from serving.fairness.claim import Places
+from serving.fairness.places import places
 from serving.gateway import admit
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
+from serving.gateway.inquest import Inquest
 from serving.gateway.job import Job
 from serving.gateway.limiter import reserve
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
+from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
-from serving.gateway.refusal import overloaded
+from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
+from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
-from serving.limits.account import Account, Hold
+from serving.limits.account import Hold
 from serving.limits.gate import Gate
 from serving.protocol import Checked, check_chat, check_completion
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Breaker, Symptom
+from serving.routing.ejection import judge
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -59,6 +67,8 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
+        self.lines = Lines(self._places, self.loop.time)
+        self.inquest = Inquest(self.loop, self.deadlines.blame_s)
         self.auth = Authenticator()
         self.gate = Gate(self.loop.time)
         self.catalogue = Catalogue()
@@ -99,6 +109,8 @@ class GatewayCore:
         self.auth.apply(snapshot.keys)
         self.gate.set_keys(snapshot.keys, snapshot.month)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.lines.changed()
+        self.inquest.apply(snapshot.deaths)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
             if self.is_served(replica_set):
@@ -116,6 +128,10 @@ class GatewayCore:
 
     def in_flight(self) -> tuple[tuple[str, int], ...]:
         return self._table.in_flight()
+
+    def left_out(self) -> tuple[str, ...]:
+        slots = self._table.by_id.values()
+        return tuple(slot.replica_id for slot in slots if not slot.breaker.is_closed)
 
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
@@ -174,15 +190,36 @@ class GatewayCore:
         model = self.model(checked.model)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
-        hold = self._reserve(exchange.head.account, checked, model)
+        self._check_quarantine(checked, model)
+        self._check_room(exchange.head, checked, model)
+        hold = self._reserve(exchange.head, checked, model)
         self.budget.in_flight += 1
         exchange.job = Job(self, exchange, checked, model, hold)
 
-    def _reserve(self, account: Account | None, checked: Checked, model: Model) -> Hold | None:
-        if account is None:
+    def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:
+        if head.account is None or head.key is None:
+            return None
+        # The one of the head may be gone: its body took its time, and nothing was left in it.
+        head.account = self.gate.account(head.key.id)
+        if head.account is None:
             return None
         report = self._report_of(model.replica_set)
-        return reserve(self.gate, account, checked, None if report is None else report.facts)
+        return reserve(self.gate, head.account, checked, None if report is None else report.facts)
+
+    def _check_room(self, head: Head, checked: Checked, model: Model) -> None:
+        line = self.lines.of(model.replica_set)
+        tenant = tenant_of(head.key)
+        if line is not None and not line.has_room(tenant, checked.body_bytes):
+            raise self.busy()
+
+    def busy(self) -> ApiError:
+        """All replicas have what they can run, and the queue before them what may wait."""
+        return full(self._dice.randrange)
+
+    def _check_quarantine(self, checked: Checked, model: Model) -> None:
+        marks = self.inquest.quarantined
+        if marks and fingerprint(checked, model.replica_set) in marks:
+            raise quarantined()
 
     # What a job asks
     def job_ended(self, was_retrying: bool) -> None:
@@ -193,6 +230,25 @@ class GatewayCore:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
         return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
+
+    def failed(self, slot: Slot, symptom: Symptom) -> None:
+        """A try at this replica failed; it may be left out from now on."""
+        slots = self._table.of(slot.report.replica_set)
+        if judge(slot, slots, symptom, self.loop.time()):
+            _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
+            self.lines.changed()
+
+    def first_token_s(self, breaker: Breaker) -> float:
+        """How long a stream waits for its first token."""
+        limit_s = self.deadlines.first_token_s
+        return limit_s if breaker.is_closed else min(limit_s, self.deadlines.probe_token_s)
+
+    def _places(self, replica_set: str) -> Places:
+        return places(self._table.of(replica_set), self.loop.time())
+
+    def typical_tokens(self, replica_set: str) -> float:
+        """Of an answer."""
+        return self._table.traffic[replica_set].output_tokens
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""

@@ -20,6 +20,7 @@ import ray
 
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
+from serving.gateway.inquest import Interrupted, unless
 from serving.gateway.leasing import Leasing
 from serving.gateway.server import Server, listen
 from serving.keystore import home
@@ -101,12 +102,15 @@ class Gateway:
             pause_s = PAUSE_S
             try:
                 await self._exchange()
+            except Interrupted:
+                pass
             except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
                 _log.warning("no news from the Controller: %s", type(error).__name__)
                 pause_s = RETRY_S
             await asyncio.sleep(pause_s)
 
     async def _exchange(self) -> None:
+        inquest = self._core.inquest
         report = GatewayReport(
             gateway_id=self._id,
             node=self._node,
@@ -114,9 +118,12 @@ class Gateway:
             address=f"{self._host}:{self._port}",
             in_flight=self._core.in_flight(),
             demands=self._core.meters.report(),
+            deaths=inquest.deaths(),
+            left_out=self._core.left_out(),
         )
+        answer = self._controller.exchange.remote(report, self._core.version)
         async with asyncio.timeout(POLL_DEADLINE_S):
-            snapshot = await self._controller.exchange.remote(report, self._core.version)
+            snapshot = await unless(inquest.has_news, answer)
         self._core.heard()
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)

@@ -22,13 +22,24 @@ from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
 from serving.gateway.limiter import cost
+from serving.gateway.place import place
 from serving.gateway.pool import Saturated, UpstreamConnection
-from serving.gateway.refusal import DiedWithIt, NotTaken, overloaded, unavailable, upstream
+from serving.gateway.refusal import (
+    DiedWithIt,
+    NotTaken,
+    overloaded,
+    quarantined,
+    unavailable,
+    upstream,
+)
 from serving.gateway.sse import EventFilter, Tokens
 from serving.gateway.stream import Passage, StreamAttempt
+from serving.gateway.turns import Stay
 from serving.gateway.upstream import Path, Upstream
 from serving.limits.account import Hold
 from serving.protocol import Checked
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Symptom
 from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Ask, Choice
 from serving.routing.table import Flight, Slot
@@ -63,6 +74,7 @@ class Job:
         "_replica_id",
         "_started_s",
         "_started_wall_s",
+        "_stay",
         "_task",
         "_tokens",
     )
@@ -90,6 +102,8 @@ class Job:
         self._events: EventFilter | None = None
         self._choice: Choice | None = None
         self._flight: Flight | None = None
+        #: Its place at a model whose places are counted.
+        self._stay: Stay | None = None
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
@@ -116,6 +130,8 @@ class Job:
     def sweep(self, now_s: float) -> None:
         if self._hold is not None and self._events is not None:
             self._hold.grow(self._events.events)
+        if self._stay is not None and not self._checked.streams:
+            self._stay.sweep(now_s)
         if now_s > self._deadline_s:
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
@@ -156,7 +172,7 @@ class Job:
         meter = self._core.meters.of(self._model.replica_set)
         meter.arrived(self._checked.body_bytes)
         try:
-            await self._forward(ask)
+            await self._forward_in_turn(ask)
         finally:
             meter.ended(self._checked.body_bytes)
 
@@ -166,6 +182,14 @@ class Job:
         if not core.is_served(replica_set) and core.queue.has_outlook(replica_set):
             self._has_waited = True
             await core.queue.wait(replica_set, self._checked.body_bytes, self._deadline_s)
+
+    async def _forward_in_turn(self, ask: Ask) -> None:
+        self._stay = await place(self._core, self._exchange, self._checked, self._model, ask)
+        try:
+            await self._forward(ask)
+        finally:
+            if self._stay is not None:
+                self._stay.ended(self._counted())
 
     async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
@@ -179,15 +203,28 @@ class Job:
                     return await self._try(slot)
                 except NotTaken as error:
                     failure = error
+                    self._core.failed(slot, error.symptom)
             self._attempts.failed(slot.replica_id, failure.was_taken)
+            await self._blame(failure, slot)
             self._check_retry(failure)
+
+    async def _blame(self, failure: NotTaken, slot: Slot) -> None:
+        """A replica died with this request: no gateway shall lose a third one to it."""
+        if isinstance(failure, DiedWithIt) and failure.is_death:
+            mark = fingerprint(self._checked, self._asked.replica_set)
+            inquest = self._core.inquest
+            inquest.blame(mark, slot.replica_id)
+            if not self._exchange.is_started:
+                await inquest.heard(mark)
+            if mark in inquest.quarantined:
+                raise quarantined()
 
     def _check_retry(self, failure: NotTaken) -> None:
         """Returns when another replica may be asked; raises what the client hears otherwise."""
         if self._exchange.is_started:
             raise failure
         if self._attempts.died_with_it > 1:
-            raise ApiError(Refusal.INTERNAL, "Two replicas failed with this request.")
+            raise quarantined()
         if not self._attempts.may_retry() or not self._may_spend():
             raise failure
 
@@ -217,8 +254,8 @@ class Job:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
             connection = await self._connect(target)
-        except NotTaken:
-            raise DiedWithIt(upstream()) from None
+        except NotTaken as failure:
+            raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
 
     async def _connect(self, target: Upstream) -> UpstreamConnection:
@@ -227,8 +264,7 @@ class Job:
         except Saturated:
             raise NotTaken(overloaded()) from None
         except OSError:
-            target.slot.suspect_until_s = self._core.loop.time() + self._core.deadlines.suspect_s
-            raise NotTaken(unavailable(1)) from None
+            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes
@@ -247,26 +283,30 @@ class Job:
         core, checked = self._core, self._checked
         expected = core.expected_id(slot)
         param = "messages" if checked.is_chat else "prompt"
+        breaker = slot.breaker
         if not checked.streams:
-            return Attempt(expected, param, core.loop)
+            return Attempt(expected, param, core.loop, breaker)
         model = self._model
         self._events = EventFilter(slot.report.served_name, model.name, checked.wants_usage)
         limit = checked.max_tokens or model.window_tokens
         passage = Passage(
             exchange=self._exchange,
             events=self._events,
-            deadlines=core.deadlines,
+            first_token_s=core.first_token_s(breaker),
+            between_tokens_s=core.deadlines.between_tokens_s,
             extra=self._fallback_header(),
             most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,
             settle=self._settle,
             began=self._began,
         )
-        return StreamAttempt(expected, param, core.loop, passage)
+        return StreamAttempt(expected, param, core.loop, breaker, passage)
 
     def _began(self) -> None:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
         if self._flight is not None:
             self._flight.began()
+        if self._stay is not None:
+            self._stay.began()
         if not self._has_waited:
             after_s = self._core.loop.time() - self._started_s
             self._core.meters.of(self._model.replica_set).began(after_s)
@@ -316,7 +356,10 @@ class Job:
     def _settle(self) -> None:
         self._record(Outcome.COMPLETE)
         tokens = self._counted()
-        if self._choice is not None and tokens.prompt_tokens:
+        if self._choice is None:
+            return
+        self._choice.slot.breaker.succeeded()
+        if tokens.prompt_tokens:
             self._core.router.learn(
                 self._choice,
                 Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),
@@ -328,7 +371,9 @@ class Job:
         self._is_recorded = True
         tokens = self._counted()
         if self._hold is not None:
-            self._hold.settle(self._cost(self._hold, tokens))
+            is_abandoned = self._exchange.is_gone or self._reason is not None
+            sent = tokens if self._attempts.count else None
+            self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
         self._core.spool.append(
             UsageRecord(
                 self._exchange.id,
@@ -346,18 +391,7 @@ class Job:
             )
         )
 
-    def _cost(self, hold: Hold, tokens: Tokens) -> int:
-        if not self._attempts.count:
-            return 0
-        made = None if self._events is None else tokens.completion_tokens
-        return cost(hold, tokens, made, self._exchange.is_gone or self._reason is not None)
-
     def _counted(self) -> Tokens:
-        """The engine's own numbers; of a stream without them the events passed on, a token each."""
-        events = self._events
-        if events is None:
+        if self._events is None:
             return self._tokens
-        if events.tokens is not None:
-            return events.tokens
-        openings = self._checked.n if self._checked.is_chat else 0
-        return Tokens(0, max(0, events.events - openings))
+        return self._events.counted(self._checked.n if self._checked.is_chat else 0)

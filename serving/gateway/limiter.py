@@ -41,13 +41,18 @@ def prompt_bound(checked: Checked, facts: TokenFacts | None) -> int:
     return checked.body_bytes + overhead + messages * known.message_overhead_tokens
 
 
-def cost(hold: Hold, tokens: Tokens, made: int | None, is_abandoned: bool) -> int:
-    """What a request that was sent has cost. `tokens` is the engine's count, `made` the events of a
-    stream; of a whole reply that nobody waited for there is neither, and its reservation stands.
+def cost(hold: Hold, tokens: Tokens | None, is_stream: bool, is_abandoned: bool) -> int:
+    """Tokens that a request has cost; without `tokens` it never reached an engine.
+
+    Where the engine has not counted, the events of a stream do. A whole reply that nobody waited
+    for shows nothing: its reservation stands.
     """
+    if tokens is None:
+        return 0
+    made = tokens.completion_tokens or 0
     if tokens.prompt_tokens:
-        return tokens.prompt_tokens + (tokens.completion_tokens or 0)
-    if made is not None:
+        return tokens.prompt_tokens + made
+    if is_stream:
         return hold.prompt_tokens // BYTES_PER_TOKEN + made
     return hold.tokens if is_abandoned else 0
 

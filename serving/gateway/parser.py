@@ -15,6 +15,7 @@ from serving import bounds
 from serving.errors import ApiError, Refusal
 from serving.gateway.route import Kind
 from serving.limits.account import Account
+from serving.limits.terms import Priority
 from serving.snapshot import KeyRecord
 
 
@@ -40,6 +41,8 @@ class Head:
     #: Noted by the check of the head.
     kind: Kind | None = None
     key: KeyRecord | None = None
+    #: What the caller claims, of what its key may.
+    priority: Priority | None = None
     #: Of a key with limits.
     account: Account | None = None
 
@@ -64,6 +67,7 @@ _WANTED = frozenset(
         b"host",
         b"x-request-id",
         b"x-session-id",
+        b"x-flotilla-priority",
     )
 )
 

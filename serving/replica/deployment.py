@@ -149,6 +149,7 @@ class Replica:
             window_tokens=self._spec.window_tokens,
             facts=self._facts,
             load=self._engine.load() if self._engine else Load(),
+            most_running=self._engine.most_running if self._engine else 0,
             pid=os.getpid(),
         )
 

@@ -133,6 +133,11 @@ class Engine:
     def tokenizer(self) -> Any:
         return self._llm.get_tokenizer()
 
+    @property
+    def most_running(self) -> int:
+        """Requests that the scheduler runs at once, as far as memory lets it."""
+        return int(self._llm.vllm_config.scheduler_config.max_num_seqs)
+
     def load(self) -> Load:
         return self._meter.read(self._llm.get_num_unfinished_requests())
 

