@@ -28,9 +28,9 @@ class Leasing:
         pause_s = 0.0
         while True:
             await asyncio.sleep(pause_s)
-            pause_s = await self._renew()
+            pause_s = await self.renew()
 
-    async def _renew(self) -> float:
+    async def renew(self) -> float:
         """Seconds until the next time."""
         if not self._gate.limits:
             return PAUSE_S

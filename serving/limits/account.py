@@ -84,14 +84,24 @@ class Account:
     # Letting in
     def exceeded(self) -> Exceeded | None:
         """The limit that the next request would break, noted as wanted; None lets it in."""
-        self._roll()
-        month = self._month()
-        if month is not None:
-            return month
-        found = self._concurrent() or self._requests() or self._tokens()
-        if found is not None:
-            self._refused.charge(self._now_s(), 1.0 / found.most)
-        return found
+        limits, now_s = self.limits, self._now_s()
+        requests = self._part(limits.requests_per_minute)
+        tokens = self._part(limits.tokens_per_minute)
+        self.requests.roll(now_s, requests)
+        self.tokens.roll(now_s, tokens)
+        if limits.tokens_per_month is not None and self.month_tokens >= limits.tokens_per_month:
+            return Exceeded(Limit.MONTH, limits.tokens_per_month, 0.0)
+        if limits.concurrent is not None and self.in_flight >= self.share * limits.concurrent:
+            return self._refuse(Limit.CONCURRENT, limits.concurrent, SLOT_COMES_S)
+        if self.requests.total >= requests and (standing := self.requests_standing()):
+            return self._refuse(Limit.REQUESTS, standing.most, standing.reset_s)
+        if self.tokens.total >= tokens and (standing := self.tokens_standing()):
+            return self._refuse(Limit.TOKENS, standing.most, standing.reset_s)
+        return None
+
+    def _refuse(self, limit: Limit, most: int, retry_after_s: float) -> Exceeded:
+        self._refused.charge(self._now_s(), 1.0 / most)
+        return Exceeded(limit, most, retry_after_s)
 
     def open(self, prompt_tokens: int, answer_tokens: int) -> "Hold":
         """Counts a request that is let in, and reserves its tokens."""
@@ -104,36 +114,6 @@ class Account:
 
     def _part(self, most: int | None) -> float:
         return inf if most is None else self.share * most
-
-    def _roll(self) -> None:
-        now_s, limits = self._now_s(), self.limits
-        self.requests.roll(now_s, self._part(limits.requests_per_minute))
-        self.tokens.roll(now_s, self._part(limits.tokens_per_minute))
-        self._refused.roll(now_s)
-
-    def _month(self) -> Exceeded | None:
-        most = self.limits.tokens_per_month
-        if most is None or self.month_tokens < most:
-            return None
-        return Exceeded(Limit.MONTH, most, 0.0)
-
-    def _concurrent(self) -> Exceeded | None:
-        most = self.limits.concurrent
-        if most is None or self.in_flight < self.share * most:
-            return None
-        return Exceeded(Limit.CONCURRENT, most, SLOT_COMES_S)
-
-    def _requests(self) -> Exceeded | None:
-        standing = self.requests_standing()
-        if standing is None or standing.remaining:
-            return None
-        return Exceeded(Limit.REQUESTS, standing.most, standing.reset_s)
-
-    def _tokens(self) -> Exceeded | None:
-        standing = self.tokens_standing()
-        if standing is None or standing.remaining:
-            return None
-        return Exceeded(Limit.TOKENS, standing.most, standing.reset_s)
 
     # Telling
     def requests_standing(self) -> Standing | None:
@@ -157,7 +137,10 @@ class Account:
 
     def use(self, key_id: str) -> KeyUse:
         """For the Controller, which divides the key's limits anew."""
-        self._roll()
+        now_s = self._now_s()
+        self.requests.roll(now_s, self._part(self.limits.requests_per_minute))
+        self.tokens.roll(now_s, self._part(self.limits.tokens_per_minute))
+        self._refused.roll(now_s)
         used, asked = self._parts(False), self._parts(True)
         return KeyUse(
             key_id,

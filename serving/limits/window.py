@@ -19,11 +19,13 @@ _SLOTS = WINDOW_S + 1
 class Window:
     """Amounts are requests, tokens, or shares of a limit; `most` is what a minute may hold now."""
 
-    __slots__ = ("_second", "_slots", "owed", "used")
+    __slots__ = ("_charged", "_second", "_slots", "owed", "used")
 
     def __init__(self) -> None:
         self._slots: list[float] = [0] * _SLOTS
         self._second = 0
+        #: The newest second with a charge.
+        self._charged = 0
         #: As of the last call that was told the time.
         self.used: float = 0
         self.owed: float = 0
@@ -47,8 +49,6 @@ class Window:
         """Returns the second it was charged in, for a refund."""
         self.owed += amount
         self.roll(now_s, most)
-        if self.owed:
-            self._pay(most)
         return self._second
 
     def refund(self, second: int, amount: float) -> None:
@@ -78,13 +78,11 @@ class Window:
 
     def empty_in_s(self, now_s: float) -> float:
         """Until the window is empty, if nothing more is charged."""
-        for age in range(WINDOW_S + 1):
-            if self._slots[(self._second - age) % _SLOTS]:
-                return self._second - age + _SLOTS - now_s
-        return 0.0
+        return self._charged + _SLOTS - now_s if self.used else 0.0
 
     def _pay(self, most: float) -> None:
         paid = min(self.owed, max(0, most - self.used))
         self.owed -= paid
         self.used += paid
         self._slots[self._second % _SLOTS] += paid
+        self._charged = self._second

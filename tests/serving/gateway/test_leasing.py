@@ -1,6 +1,8 @@
 """A gateway asks for its shares in the background and lives with a Controller that is away."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +10,11 @@ from serving.gateway import leasing
 from serving.gateway.leasing import Leasing
 from serving.limits.gate import Gate
 from serving.limits.lease import Lease, ShareReport
+from serving.limits.lender import SETTLE_S, Lender
 from serving.limits.terms import Limits
 from serving.snapshot import KeyRecord
+from tests.fakes import FakeReplica
+from tests.serving.gateway.rig import KEY_RECORD, gateway
 
 LIMITED = KeyRecord("k", "key", b"", 0, Limits(requests_per_minute=1))
 
@@ -75,3 +80,27 @@ async def test_its_last_word_is_that_it_leaves(said: Exception | None) -> None:
     lending = Lending(said)
     await Leasing("g", gate(LIMITED), lending).leave()
     assert [report.is_leaving for report in lending.reports] == [True]
+
+
+async def test_35_two_gateways_keep_one_limit_together(
+    tmp_path: Path, replica: FakeReplica
+) -> None:
+    """Over real sockets; where all requests come in through one of them, it has all of it."""
+    lender = Lender(asyncio.get_running_loop().time() - SETTLE_S)
+
+    async def lend(report: ShareReport) -> Lease | None:
+        return lender.lend(report, asyncio.get_running_loop().time())
+
+    limited = replace(KEY_RECORD, limits=Limits(requests_per_minute=12))
+    async with gateway(tmp_path / "a", replica) as one, gateway(tmp_path / "b", replica) as two:
+        lessees = [Leasing(name, rig.core.gate, lend) for name, rig in (("a", one), ("b", two))]
+        for rig in (one, two):
+            rig.keys = (limited,)
+            rig.publish()
+        statuses = []
+        for rig in (one, two, *[two] * 18):
+            for lessee in lessees:
+                await lessee.renew()
+            statuses.append((await rig.chat()).status)
+        assert 12 <= statuses.count(200) <= 12 + 2
+        assert {(await rig.chat()).status for rig in (one, two)} == {429}
