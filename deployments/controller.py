@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
@@ -23,6 +23,9 @@ from deployments.ray_nodes import node_watch
 from deployments.serve_control import ServeControl
 from serving.keys import new_key
 from serving.keystore import KeyStore, home, secret_file
+from serving.limits.lease import Lease, ShareReport
+from serving.limits.lender import Lender
+from serving.limits.terms import NO_LIMITS, Limits
 from serving.registry import Registry
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
@@ -48,6 +51,7 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._registry.set_keys(self._store.keys)
+        self._lender = Lender(time.monotonic())
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
@@ -105,6 +109,10 @@ class Controller:
             return None
         return self._registry.snapshot(known_version, now_s)
 
+    async def lend(self, report: ShareReport) -> Lease | None:
+        """A gateway's share of every limited key from now on; None: it keeps what it has."""
+        return self._lender.lend(report, time.monotonic())
+
     async def _hold(self, known_version: int) -> None:
         """Returns at once with news that should not wait, soon with any other, late with none."""
         now_s = time.monotonic()
@@ -135,10 +143,10 @@ class Controller:
             self._news.set()
             self._news = asyncio.Event()
 
-    async def create_key(self, name: str) -> str:
+    async def create_key(self, name: str, limits: Limits = NO_LIMITS) -> str:
         """Makes a key and returns it; this is the only time that anyone sees it."""
         text, record = new_key(name, secrets.token_bytes, int(time.time()))
-        self._store.add(record)
+        self._store.add(replace(record, limits=limits))
         self._registry.set_keys(self._store.keys)
         self._tell()
         return text

@@ -4,8 +4,11 @@ import contextlib
 import json
 import os
 import secrets
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from serving.limits.terms import Limits
 from serving.snapshot import KeyRecord
 
 
@@ -84,15 +87,17 @@ def _load(path: Path) -> tuple[KeyRecord, ...]:
             name=entry["name"],
             digest=bytes.fromhex(entry["digest"]),
             created_s=entry["created_s"],
+            limits=Limits(**entry.get("limits", {})),
         )
         for entry in json.loads(path.read_text(encoding="utf-8"))
     )
 
 
-def _to_json(key: KeyRecord) -> dict[str, str | int]:
+def _to_json(key: KeyRecord) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
         "digest": key.digest.hex(),
         "created_s": key.created_s,
+        "limits": asdict(key.limits),
     }

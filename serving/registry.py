@@ -11,7 +11,14 @@ changes with every report and is passed on when somebody asks.
 from dataclasses import dataclass, field, replace
 
 from serving.quarantine import Quarantine
-from serving.snapshot import GatewayReport, KeyRecord, Outlook, ReplicaReport, Snapshot
+from serving.snapshot import (
+    GatewayReport,
+    KeyRecord,
+    MonthUse,
+    Outlook,
+    ReplicaReport,
+    Snapshot,
+)
 
 #: A replica silent for this long is off the list; gateways have stopped using it long before.
 FORGET_S = 60.0
@@ -33,6 +40,7 @@ class Registry:
     #: Replicas that said they go, and when: a report that was under way must not bring one back.
     _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
+    _month: tuple[MonthUse, ...] = ()
     _outlooks: tuple[Outlook, ...] = ()
     _quarantine: Quarantine = field(default_factory=Quarantine)
 
@@ -69,6 +77,12 @@ class Registry:
         """Replaces all keys."""
         self._keys = keys
         self._changed()
+
+    def set_month(self, month: tuple[MonthUse, ...]) -> None:
+        """Replaces what keys have used this month; told with the next answer."""
+        if month != self._month:
+            self._month = month
+            self.version += 1
 
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
@@ -119,6 +133,7 @@ class Registry:
             replicas=replicas,
             internal_token=self.internal_token,
             outlooks=self._outlooks,
+            month=self._month,
             deaths=self._quarantine.deaths(now_s),
         )
 

@@ -7,6 +7,7 @@ one costs nothing.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.quarantine import Death
 
 #: The ingress application (gateways and the Controller) and the Controller's deployment in it.
@@ -83,6 +84,21 @@ class KeyRecord:
     #: SHA-256 of the secret part.
     digest: bytes
     created_s: int
+    limits: Limits = NO_LIMITS
+    #: Whose key it is; keys of one tenant share its place in a queue. Empty: a tenant of its own.
+    tenant: str = ""
+    #: The tenant's share of a saturated model against the others', 1 to 1,000; its keys agree.
+    weight: int = 1
+    #: The highest class that the key may claim.
+    priority: Priority = Priority.STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class MonthUse:
+    """What a key has used since the month began in UTC, as far as it has been counted."""
+
+    key_id: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,8 @@ class Snapshot:
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
     outlooks: tuple[Outlook, ...] = ()
+    #: Of the keys that have a limit for the month.
+    month: tuple[MonthUse, ...] = ()
     #: Requests that replicas died with, as all gateways together know them.
     deaths: tuple[Death, ...] = ()
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from serving.bounds import Deadlines
 from serving.errors import ApiError, Refusal, quote
+from serving.fairness.claim import Places
+from serving.fairness.places import places
 from serving.gateway import admit
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
@@ -22,18 +24,22 @@ from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.inquest import Inquest
 from serving.gateway.job import Job
+from serving.gateway.limiter import reserve
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head
+from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
 from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
+from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
+from serving.limits.account import Hold
+from serving.limits.gate import Gate
 from serving.protocol import Checked, check_chat, check_completion
 from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Breaker, Symptom
 from serving.routing.ejection import judge
-from serving.routing.filters import are_full
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -62,8 +68,10 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
+        self.lines = Lines(self._places, self.loop.time)
         self.inquest = Inquest(self.loop, self.deadlines.blame_s)
         self.auth = Authenticator()
+        self.gate = Gate(self.loop.time)
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
         self.is_draining = False
@@ -100,7 +108,9 @@ class GatewayCore:
         self.version = snapshot.version
         self._token = snapshot.internal_token
         self.auth.apply(snapshot.keys)
+        self.gate.set_keys(snapshot.keys, snapshot.month)
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.lines.changed()
         self.inquest.apply(snapshot.deaths)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
@@ -129,6 +139,8 @@ class GatewayCore:
         refusal = admit.check_head(head, self.auth)
         if refusal is None and head.key is not None and self.is_out_of_touch:
             return overloaded("Keys cannot be checked at present.")
+        if head.key is not None and head.key.id in self.gate.limits:
+            head.account = self.gate.account(head.key.id)
         return refusal
 
     def new_id(self) -> str:
@@ -180,10 +192,30 @@ class GatewayCore:
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
         self._check_quarantine(checked, model)
-        if are_full(self._table.of(model.replica_set), self.loop.time()):
-            raise full(self._dice.randrange)
+        self._check_room(exchange.head, checked, model)
+        hold = self._reserve(exchange.head, checked, model)
         self.budget.in_flight += 1
-        exchange.job = Job(self, exchange, checked, model)
+        exchange.job = Job(self, exchange, checked, model, hold)
+
+    def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:
+        if head.account is None or head.key is None:
+            return None
+        # The one of the head may be gone: its body took its time, and nothing was left in it.
+        head.account = self.gate.account(head.key.id)
+        if head.account is None:
+            return None
+        report = self._report_of(model.replica_set)
+        return reserve(self.gate, head.account, checked, None if report is None else report.facts)
+
+    def _check_room(self, head: Head, checked: Checked, model: Model) -> None:
+        line = self.lines.of(model.replica_set)
+        tenant = tenant_of(head.key)
+        if line is not None and not line.has_room(tenant, checked.body_bytes):
+            raise self.busy()
+
+    def busy(self) -> ApiError:
+        """All replicas have what they can run, and the queue before them what may wait."""
+        return full(self._dice.randrange)
 
     def _check_quarantine(self, checked: Checked, model: Model) -> None:
         marks = self.inquest.quarantined
@@ -205,6 +237,7 @@ class GatewayCore:
         slots = self._table.of(slot.report.replica_set)
         if judge(slot, slots, symptom, self.loop.time()):
             _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
+            self.lines.changed()
 
     def first_token_s(self, breaker: Breaker) -> float:
         """How long a stream waits for its first token."""
@@ -224,6 +257,13 @@ class GatewayCore:
     def _probe_s(self, breaker: Breaker) -> float:
         """The longer it was out, the longer it is given, so that a slow one comes back too."""
         return max(self.deadlines.probe_token_s, breaker.hold_s)
+
+    def _places(self, replica_set: str) -> Places:
+        return places(self._table.of(replica_set), self.loop.time())
+
+    def typical_tokens(self, replica_set: str) -> float:
+        """Of an answer."""
+        return self._table.traffic[replica_set].output_tokens
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""

@@ -21,8 +21,10 @@ import ray
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.inquest import Interrupted, unless
+from serving.gateway.leasing import Leasing
 from serving.gateway.server import Server, listen
 from serving.keystore import home
+from serving.limits.lease import Lease, ShareReport
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
@@ -43,10 +45,15 @@ class _Exchange(Protocol):
     def remote(self, report: GatewayReport, known_version: int) -> Awaitable[Snapshot | None]: ...
 
 
+class _Lend(Protocol):
+    def remote(self, report: ShareReport) -> Awaitable[Lease | None]: ...
+
+
 class Controller(Protocol):
     """A handle to the Controller."""
 
     exchange: _Exchange
+    lend: _Lend
 
 
 class Gateway:
@@ -63,8 +70,10 @@ class Gateway:
         self._node = ray.util.get_node_ip_address()
         self._host, self._port = host, port
         self._core = GatewayCore(Spool(home() / "spool", self._id))
+        self._leasing = Leasing(self._id, self._core.gate, self._lend)
         self._server = Server(self._core, certificate)
         self._poller = asyncio.get_running_loop().create_task(self._poll())
+        self._lessee = asyncio.get_running_loop().create_task(self._leasing.run())
         try:
             async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
                 await self._informed.wait()
@@ -85,6 +94,8 @@ class Gateway:
             raise RuntimeError("the gateway no longer listens")
         if self._poller.done():
             raise RuntimeError("the gateway no longer asks the Controller for news")
+        if self._lessee.done():
+            raise RuntimeError("the gateway no longer asks the Controller for shares of limits")
 
     async def _poll(self) -> None:
         while True:
@@ -118,6 +129,9 @@ class Gateway:
             self._core.apply_snapshot(snapshot)
             self._informed.set()
 
+    async def _lend(self, report: ShareReport) -> Lease | None:
+        return await self._controller.lend.remote(report)
+
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits this once before it ends the process; Python's own call finds nothing to
         do.
@@ -128,6 +142,9 @@ class Gateway:
     async def _leave(self, server: Server) -> None:
         await server.drain(self._core.grace_s)
         self._poller.cancel()
+        self._lessee.cancel()
+        if self._core.gate.limits:
+            await self._leasing.leave()
 
 
 def _listen(host: str, port: int) -> socket.socket:

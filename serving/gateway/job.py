@@ -21,6 +21,8 @@ from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
+from serving.gateway.limiter import cost
+from serving.gateway.place import place
 from serving.gateway.pool import Saturated, UpstreamConnection
 from serving.gateway.refusal import (
     DiedWithIt,
@@ -32,7 +34,9 @@ from serving.gateway.refusal import (
 )
 from serving.gateway.sse import EventFilter, Tokens
 from serving.gateway.stream import Passage, StreamAttempt
+from serving.gateway.turns import Stay
 from serving.gateway.upstream import Path, Upstream
+from serving.limits.account import Hold
 from serving.protocol import Checked
 from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Symptom
@@ -61,6 +65,7 @@ class Job:
         "_exchange",
         "_flight",
         "_has_waited",
+        "_hold",
         "_is_recorded",
         "_is_retrying",
         "_max_tokens",
@@ -69,17 +74,25 @@ class Job:
         "_replica_id",
         "_started_s",
         "_started_wall_s",
+        "_stay",
         "_task",
         "_tokens",
     )
 
     def __init__(
-        self, core: "GatewayCore", exchange: Exchange, checked: Checked, asked: Model
+        self,
+        core: "GatewayCore",
+        exchange: Exchange,
+        checked: Checked,
+        asked: Model,
+        hold: Hold | None = None,
     ) -> None:
         self._core = core
         self._exchange = exchange
         self._checked = checked
         self._asked = asked
+        #: What a limited key has reserved for it.
+        self._hold = hold
         #: The model that answers; another than the one asked for after a fallback.
         self._model = asked
         #: What the engine is told where the caller named none.
@@ -89,6 +102,8 @@ class Job:
         self._events: EventFilter | None = None
         self._choice: Choice | None = None
         self._flight: Flight | None = None
+        #: Its place at a model whose places are counted.
+        self._stay: Stay | None = None
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
@@ -113,6 +128,10 @@ class Job:
             self._attempt.resume()
 
     def sweep(self, now_s: float) -> None:
+        if self._hold is not None and self._events is not None:
+            self._hold.grow(self._events.events)
+        if self._stay is not None and not self._checked.streams:
+            self._stay.sweep(now_s)
         if now_s > self._deadline_s:
             self._blame_for_silence()
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
@@ -160,7 +179,7 @@ class Job:
         meter = self._core.meters.of(self._model.replica_set)
         meter.arrived(self._checked.body_bytes)
         try:
-            await self._forward(ask)
+            await self._forward_in_turn(ask)
         finally:
             meter.ended(self._checked.body_bytes)
 
@@ -170,6 +189,14 @@ class Job:
         if not core.is_served(replica_set) and core.queue.has_outlook(replica_set):
             self._has_waited = True
             await core.queue.wait(replica_set, self._checked.body_bytes, self._deadline_s)
+
+    async def _forward_in_turn(self, ask: Ask) -> None:
+        self._stay = await place(self._core, self._exchange, self._checked, self._model, ask)
+        try:
+            await self._forward(ask)
+        finally:
+            if self._stay is not None:
+                self._stay.ended(self._counted())
 
     async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
@@ -286,6 +313,8 @@ class Job:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
         if self._flight is not None:
             self._flight.began()
+        if self._stay is not None:
+            self._stay.began()
         if not self._has_waited:
             after_s = self._core.loop.time() - self._started_s
             self._core.meters.of(self._model.replica_set).began(after_s)
@@ -349,6 +378,10 @@ class Job:
             return
         self._is_recorded = True
         tokens = self._counted()
+        if self._hold is not None:
+            is_abandoned = self._exchange.is_gone or self._reason is not None
+            sent = tokens if self._attempts.count else None
+            self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
         self._core.spool.append(
             UsageRecord(
                 self._exchange.id,
@@ -367,11 +400,6 @@ class Job:
         )
 
     def _counted(self) -> Tokens:
-        """The engine's own numbers; of a stream without them the events passed on, a token each."""
-        events = self._events
-        if events is None:
+        if self._events is None:
             return self._tokens
-        if events.tokens is not None:
-            return events.tokens
-        openings = self._checked.n if self._checked.is_chat else 0
-        return Tokens(0, max(0, events.events - openings))
+        return self._events.counted(self._checked.n if self._checked.is_chat else 0)

@@ -14,6 +14,8 @@ import httptools
 from serving import bounds
 from serving.errors import ApiError, Refusal
 from serving.gateway.route import Kind
+from serving.limits.account import Account
+from serving.limits.terms import Priority
 from serving.snapshot import KeyRecord
 
 
@@ -39,6 +41,10 @@ class Head:
     #: Noted by the check of the head.
     kind: Kind | None = None
     key: KeyRecord | None = None
+    #: What the caller claims, of what its key may.
+    priority: Priority | None = None
+    #: Of a key with limits.
+    account: Account | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +67,7 @@ _WANTED = frozenset(
         b"host",
         b"x-request-id",
         b"x-session-id",
+        b"x-flotilla-priority",
     )
 )
 

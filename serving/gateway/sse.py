@@ -89,6 +89,12 @@ class EventFilter:
             return self._our_opening + data[self._opening_bytes :]
         return self._feed(data)
 
+    def counted(self, openings: int) -> Tokens:
+        """The engine's own numbers; without them the events passed on, a token each but for those
+        that open a choice.
+        """
+        return self.tokens or Tokens(0, max(0, self.events - openings))
+
     def _feed(self, data: bytes) -> bytes:
         if self.is_over:
             return b""

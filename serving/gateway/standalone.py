@@ -20,6 +20,7 @@ from serving.bounds import Deadlines
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
+from serving.limits.lease import WHOLE
 from serving.snapshot import KeyRecord, Phase, ReplicaReport, Snapshot
 from serving.spool import Spool
 
@@ -106,6 +107,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     }
     core.apply_user_config({"models": [model]})
     core.apply_snapshot(_snapshot(arguments))
+    core.gate.take(WHOLE, inf)
     server = Server(core, _certificate(arguments))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

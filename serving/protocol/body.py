@@ -59,6 +59,12 @@ class Checked:
         plain: Json = msgspec.to_builtins(self.payload)
         return plain
 
+    @property
+    def prompts(self) -> int:
+        """More than one only of a completion; each is answered `n` times."""
+        prompt = self.payload.get("prompt") if isinstance(self.payload, dict) else None
+        return len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+
     def size(self) -> Size:
         return size_of(self.plain())
 

@@ -47,6 +47,11 @@ class Capacity:
     #: What runs at once, as learned; 0 before the first report.
     _running: float = 0.0
 
+    @property
+    def running(self) -> float:
+        """What runs at once, as far as anybody knows; no bound before the first report."""
+        return self._running or inf
+
     def reported(self, load: Load, most_running: int) -> None:
         """`most_running` is the engine's own word, 0 for none."""
         if not most_running:

@@ -29,15 +29,6 @@ def roomy(slots: list[Slot]) -> list[Slot]:
     return [slot for slot in slots if has_room(slot)] or slots
 
 
-def are_full(slots: list[Slot], now_s: float) -> bool:
-    """Whether there are replicas that take requests, and none of them can take one more."""
-    for slot in slots:  # nearly always the first of them says no
-        if _is_best(slot, now_s):
-            return False
-    able = trusted(listed(ready(slots)), now_s)
-    return bool(able) and not any(has_room(slot) for slot in able)
-
-
 def _is_best(slot: Slot, now_s: float) -> bool:
     is_listed = slot.is_ready and not slot.unlisted_s
     return is_listed and slot.breaker.out_until_s <= now_s and has_room(slot)

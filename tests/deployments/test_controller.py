@@ -14,6 +14,9 @@ from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
 from serving.quarantine import Death
+from serving.limits import lender
+from serving.limits.lease import KeyShare, KeyUse, ShareReport
+from serving.limits.terms import Limits
 from serving.snapshot import DemandReport, GatewayReport, Load, Snapshot
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.test_plan import models, nodes
@@ -179,3 +182,26 @@ async def _ended(running: Controller) -> None:
     control = running._autoscaler.senses.control
     assert isinstance(control, ServeControl)
     await control.__aexit__()
+
+
+async def test_a_limited_key_is_divided_among_gateways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
+    monkeypatch.setattr(controller, "SETTLE_S", 0.0)
+    monkeypatch.setattr(lender, "SETTLE_S", 0.0)
+    one = Controller()
+    await one.create_key("k", Limits(requests_per_minute=10))
+    snapshot = await one.exchange(GATEWAY, -1)
+    assert snapshot is not None
+    [key] = snapshot.keys
+    assert key.limits == Limits(requests_per_minute=10)
+    first = await one.lend(ShareReport("a", 1, 0.0))
+    assert first is not None
+    assert first.base == 1.0
+    use = KeyUse(key.id, 0.8, 0.8, requests=8)
+    await one.lend(ShareReport("a", 2, 0.25, (use,)))
+    second = await one.lend(ShareReport("b", 1, 0.0))
+    assert second is not None
+    [share] = second.shares
+    assert share == KeyShare(key.id, pytest.approx(0.025), requests_elsewhere=8)

@@ -9,7 +9,6 @@ _LIVE = "needs Ray and real engines: `tests/live`"
 _HOSTS = "needs several hosts: `tests/hosts`"
 _HEAVY = "needs root, network namespaces or Redis"
 _LEDGER = "comes with the ledger"
-_LIMITS = "comes with limits across gateways"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ ROWS = (
     Row(32, "out of descriptors"),
     Row(33, "a GPU falls off the bus", _LIVE),
     Row(34, "burst of 20 times the capacity"),
-    Row(35, "one key over its limit", _LIMITS),
+    Row(35, "one key over its limit"),
     Row(36, "retry storm"),
     Row(37, "noisy neighbour with long prompts", _LIMITS),
     Row(38, "slow reader"),

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.routing.capacity import LEAST_SHARE, WAITING_SHARE, Capacity, has_room
-from serving.routing.filters import are_full, may_be_asked
+from serving.routing.filters import may_be_asked
 from serving.routing.table import Flight, Slot
-from serving.snapshot import Load, Phase
+from serving.snapshot import Load
 from tests.serving.reports import replica
 
 
@@ -32,7 +32,6 @@ def test_half_as_many_may_wait_as_run() -> None:
 def test_an_engine_that_does_not_say_is_never_full() -> None:
     one = slot(0, load=Load(running=10_000, waiting=10_000))
     assert has_room(one)
-    assert not are_full([one], 0.0)
 
 
 def test_where_requests_wait_and_few_run_memory_is_the_limit_and_comes_back() -> None:
@@ -67,14 +66,10 @@ def test_a_gateway_takes_its_share_of_a_burst_and_always_half() -> None:
         assert one.in_flight == one.capacity.most_at_once * LEAST_SHARE
 
 
-def test_full_is_only_who_could_be_asked() -> None:
+def test_where_nobody_has_room_what_was_admitted_goes_to_somebody() -> None:
     busy, gone = slot(1, "m.0", Load(running=1, waiting=1)), slot(8, "m.1")
-    assert not are_full([], 0.0)
-    assert not are_full([Slot(replica("m.0", phase=Phase.STARTING))], 0.0)
-    assert are_full([busy], 0.0)
-    assert not are_full([busy, gone], 0.0)
+    assert may_be_asked([busy, gone], (), 0.0) == [gone]
     gone.breaker.out_until_s = 9.0
-    assert are_full([busy, gone], 0.0)
     assert may_be_asked([busy, gone], (), 0.0) == [busy]
 
 
