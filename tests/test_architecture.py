@@ -29,6 +29,7 @@ PURE = (
     "serving/bounds.py",
     "serving/gateway/ask.py",
     "serving/gateway/config.py",
+    "serving/gateway/openapi.py",
     "serving/protocol",
     "serving/routing",
     "serving/replica/spec.py",
