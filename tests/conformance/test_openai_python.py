@@ -114,12 +114,23 @@ async def test_the_raw_answer_carries_an_id_and_errors_show_it(rig: Rig) -> None
     assert refused.value.request_id
 
 
-async def test_a_request_that_is_wrong_is_not_sent_again(rig: Rig) -> None:
+async def test_a_request_that_is_wrong_is_not_sent_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = []
+    new_id = rig.core.new_id
+
+    def counted() -> str:
+        ids.append(new_id())
+        return ids[-1]
+
+    monkeypatch.setattr(rig.core, "new_id", counted)
     async with client(rig, retries=2) as api:
         with pytest.raises(openai.NotFoundError):
             await api.chat.completions.create(model="nobody", messages=USER)
         with pytest.raises(openai.BadRequestError):
             await api.chat.completions.create(model="tiny", messages=USER, n=99)
+    assert len(ids) == 2
     assert rig.replicas[0].calls == []
 
 

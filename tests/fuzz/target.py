@@ -12,7 +12,6 @@ from serving import bounds
 from serving.errors import ApiError, FieldError
 from serving.gateway.parser import Head, RequestParser
 from serving.gateway.refusal import translate
-from serving.gateway.sse import EventFilter, Garbled
 from serving.protocol import Checked, check_chat, check_completion, field
 from serving.protocol.kind import Record
 from serving.protocol.pattern import Refused, check_pattern
@@ -80,13 +79,11 @@ def _check_words(error: ApiError) -> None:
 
 
 def schema(data: bytes) -> None:
-    """A schema is refused or stays inside every bound."""
+    """A schema is refused with words or taken; nothing else is raised."""
     try:
         check_schema(decode(data), "schema")
     except FieldError as error:
         _check_words(error)
-        return
-    assert len(data.strip()) <= 8 * bounds.SCHEMA_BYTES
 
 
 def pattern(data: bytes) -> None:
@@ -99,19 +96,6 @@ def pattern(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # `[[` has no meaning yet
         re.compile(text)
-
-
-def stream(data: bytes) -> None:
-    """How an engine's stream is cut into reads changes nothing about what the client gets."""
-    assert _filter([data]) == _filter([data[at : at + 1] for at in range(len(data))])
-
-
-def _filter(parts: list[bytes]) -> bytes | None:
-    events = EventFilter("served", "public", keep_usage=False)
-    try:
-        return b"".join([events.feed(part) for part in parts])
-    except Garbled:
-        return None
 
 
 def refusal(data: bytes) -> None:
@@ -128,6 +112,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "completion": completion,
     "schema": schema,
     "pattern": pattern,
-    "stream": stream,
     "refusal": refusal,
 }

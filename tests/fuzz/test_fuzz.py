@@ -229,30 +229,6 @@ def test_a_pattern_that_is_taken_is_one_for_everybody(pattern: str) -> None:
     target.pattern(pattern.encode())
 
 
-EVENT = b'data: {"id":"chatcmpl-1","model":"served","choices":'
-EVENTS = st.lists(
-    st.sampled_from(
-        [
-            EVENT + b'[{"delta":{"content":"a"}}]}\n\n',
-            EVENT + b'[],"usage":{"prompt_tokens":1}}\n\n',
-            b"data: [DONE]\n\n",
-            b'data: {"error":{"message":"x","code":500}}\n\n',
-            b": comment\n\n",
-            b"\n",
-            b"data: ",
-            b"{}",
-        ]
-    ),
-    max_size=8,
-).map(b"".join)
-
-
-@settings(max_examples=300)
-@given(EVENTS)
-def test_a_stream_is_the_same_however_it_is_cut(data: bytes) -> None:
-    target.stream(data)
-
-
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps({"error": value}).encode()))
 def test_an_engines_refusal_becomes_words_of_ours(data: bytes) -> None:
     target.refusal(data)
