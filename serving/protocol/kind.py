@@ -2,7 +2,7 @@
 
 Rules
 - A kind is called with a value and its path, and gives the value for the engine back or raises a
-  FieldError. A null never gets to one: a field that is null is absent.
+  FieldError. A field that is null is absent; a null anywhere else is a wrong type.
 - What `describe` says and what the call does are the same, but for what a schema cannot say: rules
   between fields (`Ruled`).
 - A record has its fields in three classes: checked and kept, checked and dropped, refused although

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from serving.gateway import openapi
+from serving.protocol import field
 from tests.conformance.served import served
 from tests.serving.gateway.rig import KEY, Rig
 
@@ -121,8 +122,8 @@ def test_the_document_is_the_one_that_the_gateway_serves(
 
 def test_every_field_of_the_allow_list_is_in_the_document() -> None:
     for path, record in (
-        ("/v1/chat/completions", openapi.field.CHAT),
-        ("/v1/completions", openapi.field.COMPLETION),
+        ("/v1/chat/completions", field.CHAT),
+        ("/v1/completions", field.COMPLETION),
     ):
         operation = openapi.describe()["paths"][path]["post"]
         body = operation["requestBody"]["content"]["application/json"]["schema"]

@@ -41,9 +41,10 @@ def _parse(parts: list[bytes]) -> Parsed:
     for _, target, body in found:
         assert len(target) <= bounds.URL_BYTES
         assert len(body) <= bounds.BODY_BYTES
-    if parser.fault is not None:
-        _check_words(parser.fault)
-    return found, parser.fault and parser.fault.message
+    if parser.fault is None:
+        return found, None
+    _check_words(parser.fault)
+    return found, parser.fault.message
 
 
 def _any_head(head: Head) -> ApiError | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.protocol import field
+from serving.protocol import check_chat, check_completion, field
 from tests.bad_input.case import corpus
 from tests.fuzz import target
 
@@ -152,8 +152,8 @@ def test_a_completion_with_something_wrong_somewhere_is_refused_with_words(data:
 
 
 def test_the_bodies_that_are_changed_are_right_before_it() -> None:
-    target.check_chat(json.dumps(CHAT).encode())
-    target.check_completion(json.dumps(COMPLETION).encode())
+    check_chat(json.dumps(CHAT).encode())
+    check_completion(json.dumps(COMPLETION).encode())
 
 
 KEYWORDS = st.sampled_from(

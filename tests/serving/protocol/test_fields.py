@@ -15,6 +15,7 @@ from openai.types import completion_create_params as completion
 from openai.types import shared_params
 from openai.types.chat import chat_completion_assistant_message_param as assistant
 from openai.types.chat import completion_create_params as chat
+from openai.types.shared_params.response_format_json_schema import JSONSchema
 
 from serving.errors import ApiError
 from serving.protocol import check_chat, check_completion, field, message, tool
@@ -38,11 +39,11 @@ RECORDS: dict[Any, Record] = {
     chat_types.ChatCompletionFunctionToolParam: tool.TOOL,
     shared_params.FunctionDefinition: tool.FUNCTION,
     chat_types.ChatCompletionNamedToolChoiceParam: tool.NAMED_CHOICE,
-    shared_params.response_format_json_schema.JSONSchema: tool.JSON_SCHEMA,
+    JSONSchema: tool.JSON_SCHEMA,
 }
 
 
-@pytest.mark.parametrize(("types", "record"), RECORDS.items(), ids=lambda it: "")
+@pytest.mark.parametrize(("types", "record"), RECORDS.items(), ids=[it.__name__ for it in RECORDS])
 def test_every_field_of_openais_types_is_in_exactly_one_class(types: Any, record: Record) -> None:
     names = set(typing.get_type_hints(types))
     if types in (chat.CompletionCreateParamsBase, completion.CompletionCreateParamsBase):
