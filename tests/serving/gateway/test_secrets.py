@@ -31,8 +31,8 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 def all_reprs() -> list[str]:
     """Of everything alive that a module of ours made."""
-    alive = (thing for thing in gc.get_objects() if type(thing).__module__.startswith("serving."))
-    return [repr(thing) for thing in alive]
+    alive = gc.get_objects()
+    return [repr(thing) for thing in alive if str(type(thing).__module__).startswith("serving.")]
 
 
 async def test_no_error_and_no_log_line_holds_a_planted_word(
