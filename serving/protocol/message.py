@@ -72,7 +72,7 @@ def _check_assistant(message: Json, path: str) -> None:
 
 
 def _role(name: str, more: Mapping[str, Kind], **classes: Any) -> Record:
-    role = {"role": Choice((name,)), "content": _CONTENT}
+    role: dict[str, Kind] = {"role": Choice((name,)), "content": _CONTENT}
     return Record({**role, **more}, **classes)
 
 

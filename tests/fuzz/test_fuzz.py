@@ -118,7 +118,7 @@ def places(value: Any, at: Place = ()) -> list[Place]:
 def replaced(value: Any, place: Place, by: Any) -> Any:
     if not place:
         return by
-    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
     copy[place[0]] = replaced(copy[place[0]], place[1:], by)
     return copy
 
