@@ -27,6 +27,7 @@ from tests.serving.gateway.rig import KEY, Rig
 SCHEMA = schemathesis.openapi.from_dict(openapi.describe())
 OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}
 GENERATING = ("POST /v1/chat/completions", "POST /v1/completions")
+EXAMPLES = 25
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -40,13 +41,16 @@ BEYOND_A_SCHEMA = re.compile(
     r"|tools\[\d+\]\.function\.(name|parameters.*)|response_format\.json_schema\.schema.*"
     r"|messages\[\d+\]\.(content|tool_call_id|tool_calls\[\d+\]\.(id|function\.arguments))"
 )
-BOUNDED = settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+
+
+def bounded(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,7 @@ def test_what_fits_the_document_is_answered(
 ) -> None:
     accepted = []
 
-    @BOUNDED
+    @bounded(EXAMPLES if label in GENERATING else 3)
     @given(OPERATIONS[label].as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: Case) -> None:
         if isinstance(case.body, dict):
@@ -99,7 +103,7 @@ def test_what_does_not_fit_the_document_is_refused(
 ) -> None:
     engine = rig.replicas[0]
 
-    @BOUNDED
+    @bounded(EXAMPLES)
     @given(OPERATIONS[label].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def ask(case: Case) -> None:
         engine.calls.clear()
