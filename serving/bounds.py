@@ -32,6 +32,8 @@ SCHEMA_BYTES = 64 * 1024  # compiled by the engine: CVE-2026-105757 and its kin
 SCHEMA_DEPTH = 32
 SCHEMA_COUNT = 1_024  # minItems, maxLength and the like unroll in the grammar
 PATTERN_CHARS = 512
+PATTERN_REPEATS = 256  # xgrammar 0.2.8 gives up on `a{1000}`
+PATTERN_STATES = 2_048  # a pattern with its counts unrolled; 10,000 took it 0.2 s
 IGNORED_CHARS = 4 * 1024  # `user` and other fields without effect
 METADATA_ENTRIES = 16
 

@@ -33,6 +33,7 @@ PURE = (
     "serving/gateway/ask.py",
     "serving/gateway/config.py",
     "serving/gateway/limiter.py",
+    "serving/gateway/openapi.py",
     "serving/protocol",
     "serving/routing",
     "serving/replica/spec.py",

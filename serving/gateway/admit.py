@@ -55,8 +55,8 @@ def _check_priority(head: Head, key: KeyRecord) -> ApiError | None:
 
 
 def _check_method(head: Head, route: Route) -> ApiError | None:
-    if head.method != route.method:
-        allow = route.method.decode()
+    if head.method != route.method and not (head.method == b"HEAD" and route.method == b"GET"):
+        allow = "GET, HEAD" if route.method == b"GET" else route.method.decode()
         message = f"This URL takes {allow} only."
         return ApiError(Refusal.METHOD_NOT_SUPPORTED, message, allow=allow)
     if route.method == b"POST":

@@ -16,7 +16,7 @@ from serving.bounds import Deadlines
 from serving.errors import ApiError, Refusal, quote
 from serving.fairness.claim import Places
 from serving.fairness.places import places
-from serving.gateway import admit
+from serving.gateway import admit, fault, openapi
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
@@ -151,8 +151,8 @@ class GatewayCore:
             self._serve(exchange)
         except ApiError as error:
             exchange.fail(error)
-        except Exception:  # noqa: BLE001 - the boundary of a request
-            _log.exception("request %s", exchange.id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            _log.error("request %s: %s", exchange.id, fault.where(error))
             exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
 
     def _serve(self, exchange: Exchange) -> None:
@@ -163,6 +163,8 @@ class GatewayCore:
             exchange.reply(self.catalogue.listing)
         elif kind is Kind.MODEL:
             exchange.reply(self._card(exchange.head.target))
+        elif kind is Kind.DOCUMENT:
+            exchange.reply(openapi.document())
         elif kind is Kind.READY and not self._is_ready():
             exchange.reply(b'{"status":"unavailable"}', status=503)
         else:

@@ -16,7 +16,7 @@ import msgspec
 
 from serving import bounds, errors
 from serving.errors import ApiError, Refusal
-from serving.gateway import shape
+from serving.gateway import fault, shape
 from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.config import Model
@@ -160,8 +160,8 @@ class Job:
             self._refuse(failure.error)
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
-        except Exception:  # noqa: BLE001 - the boundary of a request
-            _log.exception("request %s", self._exchange.id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            _log.error("request %s: %s", self._exchange.id, fault.where(error))
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
             self._core.job_ended(self._is_retrying)

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +41,22 @@ def test_every_key_can_be_read_again(seed: int) -> None:
 def test_any_header_is_a_key_or_none(value: bytes) -> None:
     parse_header(value)
     assert parse_header(b"Bearer " + value) is None or len(value.strip()) == 55
+
+
+@pytest.mark.parametrize("text", ["", "sk-x", "known", "unknown", "wrong secret"])
+def test_every_key_good_or_bad_costs_one_comparison_in_constant_time(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    printed, record = new_key("k", random.Random(1).randbytes, 0)  # noqa: S311
+    other, _ = new_key("o", random.Random(2).randbytes, 0)  # noqa: S311
+    shown = {"known": printed, "unknown": other, "wrong secret": printed[:12] + other[12:]}
+    compared = []
+
+    def compare(one: bytes, two: bytes) -> bool:
+        compared.append((len(one), len(two)))
+        return one == two
+
+    monkeypatch.setattr("serving.keys.hmac.compare_digest", compare)
+    verified = verify(parse(shown.get(text, text)), {record.id: record})
+    assert (verified is record) == (text == "known")
+    assert compared == [(32, 32)]
