@@ -7,6 +7,8 @@ one costs nothing.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serving.limits.terms import NO_LIMITS, Limits, Priority
+
 #: The ingress application (gateways and the Controller) and the Controller's deployment in it.
 INGRESS_APPLICATION = "flotilla"
 CONTROLLER_DEPLOYMENT = "Controller"
@@ -79,6 +81,13 @@ class KeyRecord:
     #: SHA-256 of the secret part.
     digest: bytes
     created_s: int
+    limits: Limits = NO_LIMITS
+    #: Whose key it is; keys of one tenant share its place in a queue. Empty: a tenant of its own.
+    tenant: str = ""
+    #: The tenant's share of a saturated model against the others', 1 to 1,000; its keys agree.
+    weight: int = 1
+    #: The highest class that the key may claim.
+    priority: Priority = Priority.STANDARD
 
 
 @dataclass(frozen=True, slots=True)
