@@ -244,9 +244,3 @@ def test_on_an_empty_cluster_there_is_nobody_to_make_a_key(serve: FakeServe) -> 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no Controller answers (nothing is deployed): run `flotilla deploy" in result.stderr
-
-
-def test_a_new_key_is_all_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_client, "call_controller", lambda *call: " ".join(call))
-    result = flotilla("keys", "create", "alice")
-    assert (result.stdout, result.stderr) == ("create_key alice\n", "")
