@@ -1,4 +1,4 @@
-"""Brings a database to this version's tables. Steps go forwards only; a newer database is refused."""
+"""Brings a database to this version's tables. Steps go forwards only: a newer one is refused."""
 
 from alembic import command
 from alembic.config import Config

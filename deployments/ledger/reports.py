@@ -1,4 +1,4 @@
-"""Sums of usage for people and for gateways, from the daily sums alone, which stay quick for years."""
+"""Sums of usage for people and for gateways, from the daily sums alone: quick for years."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -2,8 +2,8 @@
 
 python -m tests.faults.kill_points FOLDER
 
-Forks a gateway for each step: it writes records, ships them to a real SQLite ledger, and dies at that
-step. Then a successor on the same folder does its work. Prints one JSON line for each step.
+Forks a gateway for each step: it writes records, ships them to a real SQLite ledger, and dies at
+that step. Then a successor on the same folder does its work. Prints one JSON line for each step.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -21,7 +22,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from deployments.ledger import ledger as ledger_module
-from deployments.ledger.database import FILE
+from deployments.ledger.database import FILE, open_engine, url_of
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
 from serving import spool_part
@@ -30,7 +31,7 @@ from serving.spool import Spool
 from serving.spool_part import Part
 from tests.deployments.ledger.records import NOON_S, usage
 
-RECORDS = 6
+RECORDS = 4
 PART_BYTES = 700  # two records
 BATCH_BYTES = 400  # one record
 
@@ -48,8 +49,7 @@ def main() -> None:
         shutil.copy(template / FILE, home / FILE)
         if not _is_killed(home, kill_at):
             return
-        asyncio.run(_succeed(home))
-        print(json.dumps(asyncio.run(_found(home))), flush=True)
+        print(json.dumps(asyncio.run(_succeed(home))), flush=True)
 
 
 async def _make_ledger(home: Path) -> None:
@@ -64,10 +64,21 @@ def _is_killed(home: Path, kill_at: int) -> bool:
     if child == 0:
         try:
             asyncio.run(_live(home, kill_at))
-        finally:
-            os._exit(0)
+        except BaseException:  # noqa: BLE001 - a child must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        sys.exit("the gateway failed by itself")
     return os.WIFSIGNALED(status)
+
+
+def _opened(home: Path) -> Ledger:
+    """Its tables are there."""
+    ledger = Ledger(home, lambda: NOON_S)
+    ledger._engine = open_engine(url_of(home))
+    return ledger
 
 
 async def _live(home: Path, kill_at: int) -> None:
@@ -80,7 +91,7 @@ async def _live(home: Path, kill_at: int) -> None:
 
     _instrument(step)
     spool = Spool(home / "spool", "gateway.1", rotate_bytes=PART_BYTES)
-    ledger = Ledger(home, lambda: NOON_S)
+    ledger = _opened(home)
     shipper = Shipper(spool, _sender(ledger))
     for number in range(RECORDS):
         spool.append(usage(f"r{number}"))
@@ -93,13 +104,15 @@ async def _live(home: Path, kill_at: int) -> None:
     await ledger.close()
 
 
-async def _succeed(home: Path) -> None:
-    """Another gateway on the same node."""
+async def _succeed(home: Path) -> dict[str, Any]:
+    """Another gateway on the same node; what is there afterwards."""
     spool = Spool(home / "spool", "gateway.2")
-    ledger = Ledger(home, lambda: NOON_S)
+    ledger = _opened(home)
     assert await Shipper(spool, _sender(ledger)).ship_orphans()
     await spool.close()
+    found = await _found(home, ledger)
     await ledger.close()
+    return found
 
 
 def _sender(ledger: Ledger) -> Callable[[bytes], Any]:
@@ -113,12 +126,10 @@ def _sender(ledger: Ledger) -> Callable[[bytes], Any]:
     return send
 
 
-async def _found(home: Path) -> dict[str, Any]:
+async def _found(home: Path, ledger: Ledger) -> dict[str, Any]:
     """What is to be judged."""
-    ledger = Ledger(home, lambda: NOON_S)
     rows = await ledger._call(_rows)
     month = await ledger.month()
-    await ledger.close()
     acknowledged = home / "acknowledged"
     return {
         "killed_at": (home / "killed_at").read_text(),

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import uvloop
 
 from deployments import controller as controller_module
 from deployments.controller import Controller
@@ -35,12 +34,6 @@ from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client, Reply, Rig, ga
 ROOT = Path(__file__).parents[2]
 #: Every day that a test may run on.
 ALWAYS = ("2000-01-01", "9999-12-31")
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass
@@ -102,7 +95,7 @@ class Site:
 
     async def all_shipped(self) -> None:
         for rig in self.gateways:
-            while await rig.core.spool.unshipped() is not None:
+            while await rig.core.spool.unshipped() is not None:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
     async def reconciled(self) -> Reconciliation:
