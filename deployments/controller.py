@@ -17,10 +17,11 @@ from typing import Any
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.deployed import Deployed, from_config
 from deployments.facts import facts_of
-from deployments.ledger.acts import Act, Question, Reply
+from deployments.ledger.acts import Act
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
@@ -41,6 +42,8 @@ SHORTEST_HOLD_S = 0.25
 LONGEST_HOLD_S = 1.0
 #: A replica reports a few times a second; nobody knows what one does that has not for so long.
 SILENT_S = 5.0
+#: For the first word of the ledger, before gateways are told that there is none yet.
+LEDGER_WAIT_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -147,10 +150,14 @@ class Controller:
 
     # The ledger
     async def _informed(self) -> None:
-        """Returns when the ledger was asked for the keys once, whatever came of it."""
+        """Returns when the ledger was asked for the keys once, whatever came of it; one that hangs
+        holds up nobody for long.
+        """
         if self._bookkeeping is None:
             self._bookkeeping = asyncio.create_task(self._bookkeeper.run())
-        await self._bookkeeper.has_looked.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEDGER_WAIT_S):
+                await self._bookkeeper.has_looked.wait()
 
     def _set_knowledge(self, known: Knowledge) -> None:
         self._registry.set_keys(known.keys, known.key_news)

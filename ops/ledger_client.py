@@ -8,7 +8,8 @@ from ops.controller_client import call_controller
 from ops.errors import LedgerRefused
 
 if TYPE_CHECKING:
-    from deployments.ledger.acts import Act, Question
+    from deployments.ledger.acts import Act
+    from deployments.ledger.questions import Question
 
 
 def perform(act: "Act") -> str:

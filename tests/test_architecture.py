@@ -83,6 +83,7 @@ PURE = (
     "deployments/held.py",
     "deployments/ledger/acts.py",
     "deployments/ledger/lines.py",
+    "deployments/ledger/questions.py",
     "deployments/ledger/settle.py",
     "deployments/ledger/trust.py",
     "deployments/need.py",

@@ -5,13 +5,15 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, insert, select
 
-from deployments.ledger.acts import Act, AuditRow
+from deployments.ledger.acts import Act
+from deployments.ledger.questions import AuditRow
 from deployments.ledger.schema import AUDIT
 
 
-def note(connection: Connection, who: str, act: Act, now_s: int) -> None:
-    """What was asked for, without what came of it: a new key's secret is in no act."""
-    detail = {name: value for name, value in asdict(act).items() if value is not None}
+def note(connection: Connection, who: str, act: Act, now_s: int, key_id: str | None = None) -> None:
+    """What was asked for, and the id of a key that came of it, never its secret."""
+    detail = {**asdict(act), "key_id": key_id}
+    detail = {name: value for name, value in detail.items() if value is not None}
     row = {"at_s": now_s, "who": who, "act": type(act).__name__, "subject": act.subject}
     connection.execute(insert(AUDIT).values(**row, detail=json.dumps(detail)))
 

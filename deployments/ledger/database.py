@@ -38,7 +38,7 @@ def url_of(home: Path) -> URL:
         return URL.create("sqlite", database=str(home / FILE))
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise LedgerUnusable(f"{path} can be read by others: `chmod 600 {path}`")
-    return parse_dsn(path.read_text(encoding="utf-8").strip())
+    return parse_dsn(path.read_text(encoding="utf-8", errors="replace").strip())
 
 
 def parse_dsn(text: str) -> URL:
@@ -110,8 +110,6 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except sqlite3.Error as error:  # while it connects nobody wraps it
         is_passing = isinstance(error, sqlite3.OperationalError)
         raise _translated(error, is_passing=is_passing) from error
-    except OSError as error:
-        raise LedgerUnreachable(f"the ledger cannot be opened: {error.strerror}") from error
 
 
 def _translated(error: BaseException | None, *, is_passing: bool) -> LedgerError:

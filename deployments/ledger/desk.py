@@ -4,15 +4,15 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from deployments.ledger import acts, audit, keys, reconcile, reports, tenants
+from deployments.ledger import acts, audit, keys, questions, reconcile, reports, tenants
 from deployments.ledger.errors import ActRefused
-from serving.keys import Dice
+from serving.keys import Dice, parse
 
 Answer = (
-    tuple[acts.KeyRow, ...]
-    | tuple[acts.TenantRow, ...]
-    | tuple[acts.AuditRow, ...]
-    | tuple[acts.UsageRow, ...]
+    tuple[questions.KeyRow, ...]
+    | tuple[questions.TenantRow, ...]
+    | tuple[questions.AuditRow, ...]
+    | tuple[questions.UsageRow, ...]
     | reconcile.Reconciliation
 )
 
@@ -23,7 +23,8 @@ def perform(connection: Connection, act: acts.Act, who: str, dice: Dice, now_s: 
     if problem is not None:
         raise ActRefused(problem)
     shown = _perform(connection, act, dice, now_s)
-    audit.note(connection, who, act, now_s)
+    made = parse(shown)
+    audit.note(connection, who, act, now_s, None if made is None else made.id)
     return shown
 
 
@@ -44,18 +45,18 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
     return ""
 
 
-def answer(connection: Connection, question: acts.Question) -> Answer:
+def answer(connection: Connection, question: questions.Question) -> Answer:
     """Raises ActRefused."""
     match question:
-        case acts.ListKeys():
+        case questions.ListKeys():
             return keys.rows(connection)
-        case acts.ListTenants():
+        case questions.ListTenants():
             return tenants.rows(connection)
-        case acts.ListAudit():
+        case questions.ListAudit():
             return audit.rows(connection, question.most)
-        case acts.SumUsage():
+        case questions.SumUsage():
             return reports.usage(connection, question)
-        case acts.Reconcile():
+        case questions.Reconcile():
             return reconcile.reconcile(connection, question)
         case _:
             assert_never(question)

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from deployments.ledger import tenants
-from deployments.ledger.acts import CreateKey, KeyRow, RevokeKey, RotateKey
+from deployments.ledger.acts import CreateKey, RevokeKey, RotateKey
 from deployments.ledger.errors import ActRefused
+from deployments.ledger.questions import KeyRow
 from deployments.ledger.schema import KEYS, TENANTS
 from serving import keys
 from serving.keys import Dice

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from deployments.ledger import acts, desk, keys, reports, takeover, tenants, usage
+from deployments.ledger import acts, desk, keys, questions, reports, takeover, tenants, usage
 from deployments.ledger.database import open_engine, transaction, url_of
 from deployments.ledger.errors import LedgerUnreachable
 from deployments.ledger.migrate import migrate
@@ -70,7 +70,7 @@ class Ledger:
             lambda connection: desk.perform(connection, act, who, token_bytes, self._now_s())
         )
 
-    async def answer(self, question: acts.Question) -> desk.Answer:
+    async def answer(self, question: questions.Question) -> desk.Answer:
         """Raises LedgerError."""
         return await self._call(lambda connection: desk.answer(connection, question))
 
@@ -103,6 +103,8 @@ class Ledger:
         except LedgerUnreachable:
             self._away_until_s = time.monotonic() + COOL_DOWN_S
             raise
+        except OSError as error:  # of its folder
+            raise LedgerUnreachable(f"the ledger cannot be opened: {error.strerror}") from error
 
     def _opened(self) -> Engine:
         if self._engine is None:

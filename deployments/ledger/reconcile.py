@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from deployments.ledger import acts
+from deployments.ledger import questions
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE
 from deployments.ledger.settle import Source
 
@@ -39,7 +39,7 @@ class Reconciliation:
         return not (self.differing or self.unrecorded or self.rejected_lines)
 
 
-def reconcile(connection: Connection, question: acts.Reconcile) -> Reconciliation:
+def reconcile(connection: Connection, question: questions.Reconcile) -> Reconciliation:
     """Of requests that began on these days."""
     counts = _counts().subquery()
     wanted = USAGE.c.day.between(question.first, question.last)
@@ -85,7 +85,7 @@ def _counts():  # type: ignore[no-untyped-def]  # the type of a grouped select h
     return select(*key, tokens).group_by(*key)
 
 
-def _unrecorded(connection: Connection, question: acts.Reconcile) -> tuple[str, ...]:
+def _unrecorded(connection: Connection, question: questions.Reconcile) -> tuple[str, ...]:
     """Counts have the day on which they came."""
     counts = ENGINE_COUNTS.c
     known = select(USAGE.c.request_id).where(USAGE.c.request_id == counts.request_id).exists()
@@ -95,7 +95,7 @@ def _unrecorded(connection: Connection, question: acts.Reconcile) -> tuple[str, 
     return tuple(connection.scalars(missing.distinct().limit(EXAMPLES)))
 
 
-def _engine_tokens(connection: Connection, question: acts.Reconcile) -> tuple[int, int]:
+def _engine_tokens(connection: Connection, question: questions.Reconcile) -> tuple[int, int]:
     """Of the requests that began on these days; those of another replica than the one that
     answered were given up.
     """

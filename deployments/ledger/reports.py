@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from deployments.ledger.acts import USAGE_COLUMNS, SumUsage, UsageRow
 from deployments.ledger.errors import ActRefused
+from deployments.ledger.questions import USAGE_COLUMNS, SumUsage, UsageRow
 from deployments.ledger.schema import USAGE_DAILY
 from serving.snapshot import KeyRecord, KeyUsage, MonthUse, UsageReport
 

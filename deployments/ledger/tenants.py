@@ -2,8 +2,9 @@
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from deployments.ledger.acts import DEFAULT_TENANT, ChangeTenant, CreateTenant, TenantRow
+from deployments.ledger.acts import DEFAULT_TENANT, ChangeTenant, CreateTenant
 from deployments.ledger.errors import ActRefused
+from deployments.ledger.questions import TenantRow
 from deployments.ledger.schema import KEYS, TENANTS
 from serving.limits.terms import Priority
 

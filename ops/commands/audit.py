@@ -20,7 +20,7 @@ _COLUMNS = ("at", "who", "act", "subject", "detail")
 @format_options
 def audit(most: int, as_csv: bool, as_json: bool) -> None:
     """Show the newest administrative acts, newest first."""
-    from deployments.ledger.acts import ListAudit
+    from deployments.ledger.questions import ListAudit
     from ops.ledger_client import answer
 
     rows = [

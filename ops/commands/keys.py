@@ -8,7 +8,7 @@ from ops.listing import format_options, show
 from ops.period import Period, moment
 
 if TYPE_CHECKING:
-    from deployments.ledger.acts import KeyRow
+    from deployments.ledger.questions import KeyRow
 
 _COLUMNS = ("id", "name", "tenant", "state", "created", "expires", "models", "limits")
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
@@ -45,7 +45,7 @@ def create(
 @format_options
 def list_keys(as_csv: bool, as_json: bool) -> None:
     """Show all keys that ever were, without their secrets."""
-    from deployments.ledger.acts import ListKeys
+    from deployments.ledger.questions import ListKeys
     from ops.ledger_client import answer
 
     rows = [_shown(row) for row in answer(ListKeys())]

@@ -52,7 +52,7 @@ def change(name: str, weight: int | None, priority: str | None) -> None:
 @format_options
 def list_tenants(as_csv: bool, as_json: bool) -> None:
     """Show all tenants."""
-    from deployments.ledger.acts import ListTenants
+    from deployments.ledger.questions import ListTenants
     from ops.ledger_client import answer
 
     rows = [

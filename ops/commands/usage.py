@@ -11,7 +11,7 @@ from ops.listing import format_options, show
 from ops.period import Day, first_of_month, today
 
 if TYPE_CHECKING:
-    from deployments.ledger.acts import UsageRow
+    from deployments.ledger.questions import UsageRow
 
 _SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "accelerator_s")
 
@@ -44,7 +44,7 @@ def usage(  # noqa: PLR0913 - what an operator asks, by name
     as_json: bool,
 ) -> None:
     """Show how much was used."""
-    from deployments.ledger.acts import SumUsage
+    from deployments.ledger.questions import SumUsage
     from ops.ledger_client import answer
 
     first, last = since or first_of_month(), until or today()
@@ -66,7 +66,7 @@ def _shown(row: "UsageRow", columns: tuple[str, ...]) -> dict[str, Any]:
 
 def _reconcile(first: str, last: str, *, as_csv: bool, as_json: bool) -> None:
     """Ends with status 1 where something does not agree."""
-    from deployments.ledger.acts import Reconcile
+    from deployments.ledger.questions import Reconcile
     from ops.ledger_client import answer
 
     found = answer(Reconcile(first, last))

@@ -67,5 +67,5 @@ def bad_key() -> ApiError:
 
 
 def revoked_key() -> ApiError:
-    """To a request that runs while its key is revoked."""
-    return ApiError(Refusal.INVALID_API_KEY, "This API key was revoked.")
+    """To a request that runs while its key is taken away."""
+    return ApiError(Refusal.INVALID_API_KEY, "This API key was revoked or has expired.")

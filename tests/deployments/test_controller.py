@@ -11,7 +11,8 @@ import pytest
 from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
 from deployments.deployed import Deployed
-from deployments.ledger.acts import CreateKey, ListKeys, RevokeKey, SumUsage
+from deployments.ledger.acts import CreateKey, RevokeKey
+from deployments.ledger.questions import ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
@@ -31,6 +32,7 @@ async def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(controller, "SETTLE_S", 0.0)
     made = Controller()
     await made._informed()
+    await made._bookkeeper.has_looked.wait()
     yield made
     await closed(made)
 

@@ -21,7 +21,8 @@ from deployments import controller as controller_module
 from deployments.controller import Controller
 from deployments.ledger import bookkeeper, database, trust
 from deployments.ledger import ledger as ledger_module
-from deployments.ledger.acts import CreateKey, ListKeys, Reconcile, RevokeKey, SumUsage
+from deployments.ledger.acts import CreateKey, RevokeKey
+from deployments.ledger.questions import ListKeys, Reconcile, SumUsage
 from deployments.ledger.reconcile import Reconciliation
 from serving.gateway import shipper as shipper_module
 from serving.gateway.shipper import Shipper

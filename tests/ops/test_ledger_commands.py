@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from deployments.ledger.acts import Reply
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.questions import Reply
 from ops import ledger_client
 from ops.cli import main
 from serving.keys import parse

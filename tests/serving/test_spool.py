@@ -15,6 +15,7 @@ from serving.spool import Spool
 from serving.spool_claim import Claim
 from serving.spool_part import Part, batches, parts_of
 from serving.usage import Outcome, UsageRecord
+from tests.small_disk import small_disk
 
 
 def record(number: int) -> UsageRecord:
@@ -126,6 +127,26 @@ async def test_31_a_disk_that_is_full_for_a_while_loses_and_doubles_nothing(
     await spool.close()
     assert [*found, *on_disk(tmp_path)] == [*numbers(len(found)), *on_disk(tmp_path)]
     assert sorted({*found, *on_disk(tmp_path)}, key=int) == numbers(10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: a small disk cannot be mounted")
+async def test_31_a_disk_that_fills_up_and_has_room_again_takes_every_record(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path):
+        spool = Spool(tmp_path, "gw", flush_s=0.001)
+        others = tmp_path / "others"
+        others.write_bytes(b"x" * (os.statvfs(tmp_path).f_bavail * 4_096))
+        for number in range(6_000):  # two parts' worth, and room for one
+            spool.append(record(number))
+        await spool._pause()
+        assert spool._buffer
+        assert not spool.is_full
+        others.unlink()
+        await fill(spool, 0)
+        assert not spool._buffer
+        assert on_disk(tmp_path) == numbers(6_000)
+        await spool.close()
 
 
 async def test_31_a_spool_keeps_to_its_bound_on_the_disk(

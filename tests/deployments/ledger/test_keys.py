@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from sqlalchemy import Connection, select
 
-from deployments.ledger import acts
+from deployments.ledger import acts, questions
 from deployments.ledger.desk import answer, perform
 from deployments.ledger.errors import ActRefused
 from deployments.ledger.keys import records
@@ -94,8 +94,8 @@ def test_a_revoked_key_is_gone_for_good_and_still_listed(connection: Connection,
     text = do(acts.CreateKey("bob"))
     do(acts.RevokeKey(parse_id(text)), NOW_S + 5)
     assert records(connection, NOW_S) == ()
-    (row,) = answer(connection, acts.ListKeys())
-    assert isinstance(row, acts.KeyRow)
+    (row,) = answer(connection, questions.ListKeys())
+    assert isinstance(row, questions.KeyRow)
     assert row.revoked_s == NOW_S + 5
     for act in (acts.RevokeKey(row.id), acts.RotateKey(row.id, 0)):
         with pytest.raises(ActRefused, match="was revoked already"):
@@ -125,7 +125,7 @@ def test_what_cannot_be_is_refused_and_leaves_no_trace(
 ) -> None:
     with pytest.raises(ActRefused, match=said):
         do(act)
-    assert answer(connection, acts.ListAudit(10)) == ()
+    assert answer(connection, questions.ListAudit(10)) == ()
     assert records(connection, NOW_S) == ()
 
 
@@ -135,25 +135,30 @@ def test_a_changed_tenant_changes_its_keys(connection: Connection, do: Do) -> No
     assert (only(connection).weight, only(connection).priority) == (7, Priority.STANDARD)
     do(acts.ChangeTenant("default", priority=Priority.BATCH))
     assert (only(connection).weight, only(connection).priority) == (7, Priority.BATCH)
-    (row,) = answer(connection, acts.ListTenants())
-    assert row == acts.TenantRow("default", 0, 7, Priority.BATCH, 1)
+    (row,) = answer(connection, questions.ListTenants())
+    assert row == questions.TenantRow("default", 0, 7, Priority.BATCH, 1)
 
 
 def test_every_act_is_in_the_audit_newest_first(connection: Connection, do: Do) -> None:
     do(acts.CreateTenant("lab"))
     key_id = parse_id(do(acts.CreateKey("bob", "lab"), NOW_S + 1))
     do(acts.RevokeKey(key_id), NOW_S + 2)
-    rows = [row for row in answer(connection, acts.ListAudit(2)) if isinstance(row, acts.AuditRow)]
+    rows = [
+        row
+        for row in answer(connection, questions.ListAudit(2))
+        if isinstance(row, questions.AuditRow)
+    ]
     assert [(row.at_s, row.who, row.act, row.subject) for row in rows] == [
         (NOW_S + 2, "alice", "RevokeKey", key_id),
         (NOW_S + 1, "alice", "CreateKey", "bob"),
     ]
-    assert json.loads(rows[1].detail)["tenant"] == "lab"
+    detail = json.loads(rows[1].detail)
+    assert (detail["tenant"], detail["key_id"]) == ("lab", key_id)
 
 
 def test_usage_by_an_unknown_column_is_refused(connection: Connection) -> None:
     with pytest.raises(ActRefused, match="not by name"):
-        answer(connection, acts.SumUsage("2026-01-01", "2026-01-02", ("name",)))
+        answer(connection, questions.SumUsage("2026-01-01", "2026-01-02", ("name",)))
 
 
 def parse_id(text: str) -> str:

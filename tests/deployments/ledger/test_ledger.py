@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deployments.ledger import acts, database
+from deployments.ledger import acts, database, questions
 from deployments.ledger import ledger as module
 from deployments.ledger.errors import ActRefused, LedgerUnreachable, LedgerUnusable
 from deployments.ledger.ledger import Ledger
@@ -57,7 +57,7 @@ async def test_it_makes_itself_and_finds_itself_again(home: Path, ledger: Ledger
     assert key.id in shown
     assert await again.record_usage(lines(usage("a"))) == 0
     assert (await again.month()).keys[0].requests == 1
-    found: Any = await again.answer(acts.Reconcile("2026-11-27", "2026-11-27"))
+    found: Any = await again.answer(questions.Reconcile("2026-11-27", "2026-11-27"))
     assert found.agrees
     await again.close()
 
@@ -65,7 +65,7 @@ async def test_it_makes_itself_and_finds_itself_again(home: Path, ledger: Ledger
 async def test_an_act_that_is_refused_changes_nothing(ledger: Ledger) -> None:
     with pytest.raises(ActRefused):
         await ledger.perform(acts.CreateKey("bob", "nobody"), "alice")
-    assert await ledger.answer(acts.ListAudit(10)) == ()
+    assert await ledger.answer(questions.ListAudit(10)) == ()
 
 
 async def test_the_file_is_private_and_survives_a_writer(tmp_path: Path, on_file: Ledger) -> None:
@@ -115,7 +115,7 @@ async def test_a_truncated_file_is_told_from_one_that_is_away(tmp_path: Path) ->
     path.write_bytes(data[: len(data) // 2])
     again = Ledger(tmp_path)
     with pytest.raises(LedgerUnusable, match="malformed"):
-        await again.answer(acts.ListKeys())
+        await again.answer(questions.ListKeys())
     await again.close()
 
 

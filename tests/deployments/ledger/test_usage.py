@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, select
 
-from deployments.ledger.acts import Reconcile, SumUsage
 from deployments.ledger.lines import usage_lines
+from deployments.ledger.questions import Reconcile, SumUsage
 from deployments.ledger.reconcile import reconcile
 from deployments.ledger.reports import limited_use, month
 from deployments.ledger.reports import usage as sum_usage
