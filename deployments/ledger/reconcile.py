@@ -4,7 +4,7 @@ one record, was made by a try that was given up, or is named here.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Subquery, func, select
 
 from deployments.ledger import questions
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE
@@ -41,29 +41,18 @@ class Reconciliation:
 
 def reconcile(connection: Connection, question: questions.Reconcile) -> Reconciliation:
     """Of requests that began on these days."""
-    counts = _counts().subquery()
-    wanted = USAGE.c.day.between(question.first, question.last)
-    is_counted = counts.c.completion_tokens.is_not(None)
-    differs = counts.c.completion_tokens != USAGE.c.completion_tokens
-    joined = USAGE.outerjoin(
-        counts,
-        (counts.c.request_id == USAGE.c.request_id) & (counts.c.replica_id == USAGE.c.replica_id),
-    )
-    tokens, is_estimated = USAGE.c.completion_tokens, USAGE.c.source == Source.ESTIMATE.value
+    pairs = _pairs(question)
+    tokens, counted = pairs.c.completion_tokens, pairs.c.counted_tokens
     sums = connection.execute(
         select(
             func.count(),
-            func.count().filter(is_counted & ~differs),
-            func.count().filter(is_estimated),
+            func.count().filter(tokens == counted),
+            func.count().filter(pairs.c.is_estimated),
             func.coalesce(func.sum(tokens), 0),
-            func.coalesce(func.sum(tokens).filter(is_estimated), 0),
-        )
-        .select_from(joined)
-        .where(wanted)
+            func.coalesce(func.sum(tokens).filter(pairs.c.is_estimated), 0),
+        ).select_from(pairs)
     ).one()
-    differing = (
-        select(USAGE.c.request_id).select_from(joined).where(wanted, differs).limit(EXAMPLES)
-    )
+    differing = select(pairs.c.request_id).where(tokens != counted).limit(EXAMPLES)
     engine, abandoned = _engine_tokens(connection, question)
     return Reconciliation(
         records=sums[0],
@@ -79,10 +68,25 @@ def reconcile(connection: Connection, question: questions.Reconcile) -> Reconcil
     )
 
 
-def _counts():  # type: ignore[no-untyped-def]  # the type of a grouped select has no short name
+def _pairs(question: questions.Reconcile) -> Subquery:
+    """Each record beside what the replica that answered has counted, NULL where it has not."""
     key = (ENGINE_COUNTS.c.request_id, ENGINE_COUNTS.c.replica_id)
-    tokens = func.sum(ENGINE_COUNTS.c.completion_tokens).label("completion_tokens")
-    return select(*key, tokens).group_by(*key)
+    tokens = func.sum(ENGINE_COUNTS.c.completion_tokens).label("tokens")
+    counts = select(*key, tokens).where(ENGINE_COUNTS.c.day >= question.first)
+    counted = counts.group_by(*key).subquery()
+    is_same_request = counted.c.request_id == USAGE.c.request_id
+    is_same_replica = counted.c.replica_id == USAGE.c.replica_id
+    return (
+        select(
+            USAGE.c.request_id,
+            USAGE.c.completion_tokens,
+            counted.c.tokens.label("counted_tokens"),
+            (USAGE.c.source == Source.ESTIMATE.value).label("is_estimated"),
+        )
+        .select_from(USAGE.outerjoin(counted, is_same_request & is_same_replica))
+        .where(USAGE.c.day.between(question.first, question.last))
+        .subquery()
+    )
 
 
 def _unrecorded(connection: Connection, question: questions.Reconcile) -> tuple[str, ...]:
