@@ -10,6 +10,7 @@ from serving.spool_part import parts_of
 
 #: Gateways of one name in one folder; on a node's own folder names are random.
 _NAMESAKES = 100
+_SUFFIX = ".lock"
 
 
 class Claim:
@@ -53,5 +54,11 @@ class Claim:
         os.close(self._handle)
 
 
+def spools_in(folder: Path) -> list[str]:
+    """Names of all that left something, if only a lock."""
+    locks = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
+    return sorted(locks | set(parts_of(folder)))
+
+
 def _lock(folder: Path, name: str) -> Path:
-    return folder / f"{name}.lock"
+    return folder / f"{name}{_SUFFIX}"

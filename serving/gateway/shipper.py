@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from serving.spool import Spool
-from serving.spool_claim import Claim
-from serving.spool_part import batches, parts_of
+from serving.spool_claim import Claim, spools_in
+from serving.spool_part import batches
 
 #: Between two looks at the spool; how old the ledger's news of a quiet gateway is.
 SHIP_PERIOD_S = 0.5
@@ -75,7 +75,7 @@ class Shipper:
         """Spools in this folder whose gateway is gone; true when none is left."""
         folder = self._spool.folder
         try:
-            for name in await asyncio.to_thread(parts_of, folder):
+            for name in await asyncio.to_thread(spools_in, folder):
                 claim = await asyncio.to_thread(Claim.take, folder, name)
                 if claim is not None and not await self._adopt(claim):
                     return False
