@@ -45,6 +45,7 @@ EVENT_MARGIN = 64  # events beyond the tokens asked for, then the engine ignores
 
 # What we keep.
 SPOOL_RECORDS = 10_000  # usage records in memory when the disk does not take them
+SPOOL_BYTES = 2 * 1024**3  # on a node's disk: six million records, ten minutes at 10,000 a second
 KEY_CACHE = 4_096  # verified Authorization headers
 PIPELINED_BYTES = 64 * 1024  # unread requests behind the one being answered
 HANDSHAKES = 8_192  # TLS, under way; 10,000 clients may come at once to a pair of gateways

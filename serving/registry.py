@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from serving.quarantine import Quarantine
 from serving.snapshot import (
+    NO_USAGE,
     GatewayReport,
+    KeyNews,
     KeyRecord,
     MonthUse,
     Outlook,
     ReplicaReport,
     Snapshot,
+    UsageReport,
 )
 
 #: A replica silent for this long is off the list; gateways have stopped using it long before.
@@ -41,6 +44,8 @@ class Registry:
     _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
     _month: tuple[MonthUse, ...] = ()
+    _key_news: KeyNews = KeyNews.UNREAD
+    _usage: UsageReport = NO_USAGE
     _outlooks: tuple[Outlook, ...] = ()
     _quarantine: Quarantine = field(default_factory=Quarantine)
 
@@ -73,16 +78,27 @@ class Registry:
         if self._quarantine.add(report.deaths, now_s):
             self._changed()
 
-    def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
-        """Replaces all keys."""
-        self._keys = keys
-        self._changed()
+    def set_keys(self, keys: tuple[KeyRecord, ...], key_news: KeyNews = KeyNews.CURRENT) -> None:
+        """Replaces all keys; a change does not wait."""
+        if (keys, key_news) != (self._keys, self._key_news):
+            self._keys, self._key_news = keys, key_news
+            self._changed()
 
     def set_month(self, month: tuple[MonthUse, ...]) -> None:
         """Replaces what keys have used this month; told with the next answer."""
         if month != self._month:
             self._month = month
             self.version += 1
+
+    def set_usage(self, usage: UsageReport) -> None:
+        """Replaces what callers are told of their own usage; told with the next answer."""
+        if usage != self._usage:
+            self._usage = usage
+            self.version += 1
+
+    @property
+    def key_count(self) -> int:
+        return len(self._keys)
 
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
@@ -135,6 +151,8 @@ class Registry:
             outlooks=self._outlooks,
             month=self._month,
             deaths=self._quarantine.deaths(now_s),
+            key_news=self._key_news,
+            usage=self._usage,
         )
 
     def _changed(self) -> None:

@@ -91,6 +91,13 @@ class KeyRecord:
     weight: int = 1
     #: The highest class that the key may claim.
     priority: Priority = Priority.STANDARD
+    #: Wall clock, seconds; from then on it is refused.
+    expires_s: int | None = None
+    #: The models it may ask for, by name; None is all.
+    models: frozenset[str] | None = None
+    #: SHA-256 of the secret before the last rotation, which is taken until `old_until_s`.
+    old_digest: bytes | None = None
+    old_until_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,42 @@ class Outlook:
     ready_in_s: float
 
 
+class KeyNews(StrEnum):
+    """What a snapshot's keys are worth."""
+
+    CURRENT = "current"
+    #: The Controller has not read any since it started: a gateway goes on with those it has.
+    UNREAD = "unread"
+    #: They could not be read for so long that nobody can say which still hold.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What a key has used of one model in a month."""
+
+    key_id: str
+    model: str
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The usage of all keys in one calendar month, UTC, as the ledger has it."""
+
+    #: `YYYY-MM`; empty before the ledger was asked.
+    month: str = ""
+    #: Wall clock, seconds.
+    as_of_s: int = 0
+    keys: tuple[KeyUsage, ...] = ()
+
+
+NO_USAGE = UsageReport()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a gateway must know and cannot see for itself."""
@@ -124,6 +167,8 @@ class Snapshot:
     month: tuple[MonthUse, ...] = ()
     #: Requests that replicas died with, as all gateways together know them.
     deaths: tuple[Death, ...] = ()
+    key_news: KeyNews = KeyNews.CURRENT
+    usage: UsageReport = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)

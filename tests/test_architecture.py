@@ -24,6 +24,7 @@ PURE = (
     "serving/registry.py",
     "serving/context.py",
     "serving/errors.py",
+    "serving/limits/terms.py",
     "serving/histogram.py",
     "serving/keys.py",
     "serving/limits",
@@ -34,9 +35,13 @@ PURE = (
     "serving/gateway/config.py",
     "serving/gateway/limiter.py",
     "serving/gateway/openapi.py",
+    "serving/gateway/own_usage.py",
+    "serving/gateway/scope.py",
     "serving/protocol",
     "serving/routing",
     "serving/replica/spec.py",
+    "serving/replica/tally.py",
+    "serving/replica/watched.py",
     "cluster/accelerator.py",
     "cluster/architecture.py",
     "cluster/checking",
@@ -81,6 +86,11 @@ PURE = (
     "deployments/render.py",
     "deployments/steps.py",
     "deployments/held.py",
+    "deployments/ledger/acts.py",
+    "deployments/ledger/lines.py",
+    "deployments/ledger/questions.py",
+    "deployments/ledger/settle.py",
+    "deployments/ledger/trust.py",
     "deployments/need.py",
     "deployments/observation.py",
     "deployments/plan.py",
@@ -111,6 +121,8 @@ RAY_IMPORTERS = (
     "ops/controller_client.py",
     "ops/bench",
 )
+#: Elsewhere nobody speaks SQL.
+SQL_IMPORTERS = ("deployments/ledger",)
 SERVE_API = '"/api/serve'
 
 
@@ -158,6 +170,10 @@ def test_only_the_replica_package_imports_vllm() -> None:
 
 def test_ray_is_imported_in_few_named_files() -> None:
     assert offenders({"ray"}, RAY_IMPORTERS) == []
+
+
+def test_sql_is_spoken_in_the_ledger_alone() -> None:
+    assert offenders({"sqlalchemy", "alembic", "psycopg", "sqlite3"}, SQL_IMPORTERS) == []
 
 
 def test_nobody_imports_rays_private_modules() -> None:

@@ -13,10 +13,10 @@ from math import inf
 from typing import Any
 
 from serving.bounds import Deadlines
-from serving.errors import ApiError, Refusal, quote
+from serving.errors import ApiError, Refusal
 from serving.fairness.claim import Places
 from serving.fairness.places import places
-from serving.gateway import admit, fault, openapi
+from serving.gateway import admit, fault, openapi, scope
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
@@ -27,6 +27,7 @@ from serving.gateway.job import Job
 from serving.gateway.limiter import reserve
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
+from serving.gateway.own_usage import own_usage
 from serving.gateway.parser import Head
 from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
@@ -43,7 +44,7 @@ from serving.routing.ejection import judge
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
-from serving.snapshot import ReplicaReport, Snapshot
+from serving.snapshot import NO_USAGE, KeyNews, ReplicaReport, Snapshot
 from serving.spool import Spool
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class GatewayCore:
         self.queue = Queue(self.loop.time, self.meters)
         self.lines = Lines(self._places, self.loop.time)
         self.inquest = Inquest(self.loop, self.deadlines.blame_s)
-        self.auth = Authenticator()
+        self.auth = Authenticator(wall_clock)
         self.gate = Gate(self.loop.time)
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
@@ -78,6 +79,9 @@ class GatewayCore:
         #: The version of the snapshot in force; -1 before the first.
         self.version = -1
         self._heard_s = self.loop.time()
+        self._key_news = KeyNews.UNREAD
+        self._has_keys = False
+        self._usage = NO_USAGE
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
         self._demands_replica_header = demands_replica_header
@@ -97,18 +101,22 @@ class GatewayCore:
 
     @property
     def is_out_of_touch(self) -> bool:
-        """No news for so long that a key that is taken may have been revoked."""
+        """No news of keys for so long that one that is taken may have been revoked."""
+        if self._key_news is KeyNews.LOST or not self._has_keys:
+            return True
         return self.loop.time() - self._heard_s >= self.deadlines.keys_s
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
-        self._heard_s = self.loop.time()
+        if self._key_news is not KeyNews.UNREAD:
+            self._heard_s = self.loop.time()
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
         self._token = snapshot.internal_token
-        self.auth.apply(snapshot.keys)
+        self._take_keys(snapshot)
         self.gate.set_keys(snapshot.keys, snapshot.month)
+        self._usage = snapshot.usage
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
         self.lines.changed()
         self.inquest.apply(snapshot.deaths)
@@ -116,6 +124,13 @@ class GatewayCore:
         for replica_set in self.queue.waiting():
             if self.is_served(replica_set):
                 self.queue.wake(replica_set)
+
+    def _take_keys(self, snapshot: Snapshot) -> None:
+        """Those of a Controller that has not read any say nothing: the known ones stay."""
+        self._key_news = snapshot.key_news
+        if snapshot.key_news is not KeyNews.UNREAD:
+            self._has_keys = True
+            self.auth.apply(snapshot.keys)
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)
@@ -160,11 +175,13 @@ class GatewayCore:
         if kind is Kind.CHAT or kind is Kind.COMPLETION:
             self._generate(exchange, kind)
         elif kind is Kind.MODELS:
-            exchange.reply(self.catalogue.listing)
+            exchange.reply(scope.listing_for(self.catalogue, exchange.head.key))
         elif kind is Kind.MODEL:
-            exchange.reply(self._card(exchange.head.target))
+            exchange.reply(self._card(exchange.head))
         elif kind is Kind.DOCUMENT:
             exchange.reply(openapi.document())
+        elif kind is Kind.USAGE:
+            exchange.reply(own_usage(self._usage, exchange.key_id))
         elif kind is Kind.READY and not self._is_ready():
             exchange.reply(b'{"status":"unavailable"}', status=503)
         else:
@@ -173,24 +190,14 @@ class GatewayCore:
     def _is_ready(self) -> bool:
         return not (self.is_draining or self.version < 0 or self.is_out_of_touch)
 
-    def _card(self, target: bytes) -> bytes:
-        name = model_name(target) or ""
-        model = self.model(name)
-        return self.catalogue.cards[model.name]
-
-    def model(self, name: str) -> Model:
-        model = self.catalogue.by_name.get(name)
-        if model is None:
-            message = f"The model '{quote(name)}' does not exist."
-            raise ApiError(Refusal.MODEL_NOT_FOUND, message, param="model")
-        if model.unavailable is not None:
-            raise ApiError(Refusal.MODEL_NOT_FOUND, model.unavailable, param="model")
-        return model
+    def _card(self, head: Head) -> bytes:
+        name = model_name(head.target) or ""
+        return self.catalogue.cards[scope.model_for(self.catalogue, name, head.key).name]
 
     def _generate(self, exchange: Exchange, kind: Kind) -> None:
         check = check_chat if kind is Kind.CHAT else check_completion
         checked = check(exchange.body)
-        model = self.model(checked.model)
+        model = scope.model_for(self.catalogue, checked.model, exchange.head.key)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
         self._check_quarantine(checked, model)

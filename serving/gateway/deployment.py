@@ -23,6 +23,7 @@ from serving.gateway.core import GatewayCore
 from serving.gateway.inquest import Interrupted, unless
 from serving.gateway.leasing import Leasing
 from serving.gateway.server import Server, listen
+from serving.gateway.shipper import Shipper
 from serving.keystore import home
 from serving.limits.lease import Lease, ShareReport
 from serving.snapshot import GatewayReport, Snapshot
@@ -35,6 +36,8 @@ PAUSE_S = 0.05
 RETRY_S = 0.25
 #: A Controller that has not answered by then is busy or gone; the next try is as good.
 POLL_DEADLINE_S = 5.0
+#: The ledger's own deadlines are shorter, and several gateways may wait in its line.
+SHIP_DEADLINE_S = 30.0
 #: The Controller starts beside the gateways and waits for reports before it gives out a snapshot.
 FIRST_NEWS_DEADLINE_S = 120.0
 
@@ -49,11 +52,16 @@ class _Lend(Protocol):
     def remote(self, report: ShareReport) -> Awaitable[Lease | None]: ...
 
 
+class _RecordUsage(Protocol):
+    def remote(self, lines: bytes) -> Awaitable[bool]: ...
+
+
 class Controller(Protocol):
     """A handle to the Controller."""
 
     exchange: _Exchange
     lend: _Lend
+    record_usage: _RecordUsage
 
 
 class Gateway:
@@ -69,11 +77,15 @@ class Gateway:
         self._id = f"gateway.{secrets.token_hex(4)}"
         self._node = ray.util.get_node_ip_address()
         self._host, self._port = host, port
-        self._core = GatewayCore(Spool(home() / "spool", self._id))
+        spool = Spool(home() / "spool", self._id)
+        self._core = GatewayCore(spool)
         self._leasing = Leasing(self._id, self._core.gate, self._lend)
         self._server = Server(self._core, certificate)
-        self._poller = asyncio.get_running_loop().create_task(self._poll())
-        self._lessee = asyncio.get_running_loop().create_task(self._leasing.run())
+        self._shipper = Shipper(spool, self._ship)
+        loop = asyncio.get_running_loop()
+        self._poller = loop.create_task(self._poll())
+        self._lessee = loop.create_task(self._leasing.run())
+        self._shipping = loop.create_task(self._shipper.run())
         try:
             async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
                 await self._informed.wait()
@@ -96,6 +108,8 @@ class Gateway:
             raise RuntimeError("the gateway no longer asks the Controller for news")
         if self._lessee.done():
             raise RuntimeError("the gateway no longer asks the Controller for shares of limits")
+        if self._shipping.done():
+            raise RuntimeError("the gateway no longer brings its usage to the ledger")
 
     async def _poll(self) -> None:
         while True:
@@ -132,6 +146,15 @@ class Gateway:
     async def _lend(self, report: ShareReport) -> Lease | None:
         return await self._controller.lend.remote(report)
 
+    async def _ship(self, lines: bytes) -> bool:
+        """Usage to the ledger; true when it is there."""
+        try:
+            async with asyncio.timeout(SHIP_DEADLINE_S):
+                return await self._controller.record_usage.remote(lines)
+        except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
+            _log.warning("usage not taken by the Controller: %s", type(error).__name__)
+            return False
+
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits this once before it ends the process; Python's own call finds nothing to
         do.
@@ -145,6 +168,8 @@ class Gateway:
         self._lessee.cancel()
         if self._core.gate.limits:
             await self._leasing.leave()
+        self._shipping.cancel()
+        await self._shipper.farewell()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -64,6 +64,10 @@ class Exchange:
         return "" if self.head.key is None else self.head.key.id
 
     @property
+    def tenant(self) -> str:
+        return "" if self.head.key is None else self.head.key.tenant
+
+    @property
     def session(self) -> bytes | None:
         """As the caller names it; checked with the head."""
         return self.head.headers.get(b"x-session-id")

@@ -19,6 +19,7 @@ from serving.errors import ApiError, Refusal
 from serving.gateway import fault, shape
 from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
+from serving.gateway.auth import revoked_key
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
 from serving.gateway.limiter import cost
@@ -132,7 +133,9 @@ class Job:
             self._hold.grow(self._events.events)
         if self._stay is not None and not self._checked.streams:
             self._stay.sweep(now_s)
-        if now_s > self._deadline_s:
+        if not self._core.auth.holds(self._exchange.key_id):
+            self.stop(revoked_key())
+        elif now_s > self._deadline_s:
             self._blame_for_silence()
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
@@ -396,8 +399,18 @@ class Job:
                 self._started_wall_s,
                 self._core.loop.time() - self._started_s,
                 self._attempts.count,
+                self._exchange.tenant,
+                self._is_estimated(outcome),
             )
         )
+
+    def _is_estimated(self, outcome: Outcome) -> bool:
+        """Whether an engine may have made tokens that it has not told us of."""
+        if not self._attempts.count or outcome is Outcome.REFUSED_BY_ENGINE:
+            return False
+        if self._events is not None:
+            return self._events.tokens is None
+        return self._tokens is _NO_TOKENS
 
     def _counted(self) -> Tokens:
         if self._events is None:

@@ -14,6 +14,7 @@ class Kind(Enum):
     COMPLETION = auto()
     MODELS = auto()
     MODEL = auto()
+    USAGE = auto()
     HEALTH = auto()
     READY = auto()
     DOCUMENT = auto()
@@ -30,6 +31,7 @@ ROUTES = {
     b"/v1/chat/completions": Route(Kind.CHAT, b"POST"),
     b"/v1/completions": Route(Kind.COMPLETION, b"POST"),
     b"/v1/models": Route(Kind.MODELS, b"GET"),
+    b"/v1/usage": Route(Kind.USAGE, b"GET"),
     b"/healthz": Route(Kind.HEALTH, b"GET", needs_key=False),
     b"/readyz": Route(Kind.READY, b"GET", needs_key=False),
     b"/openapi.json": Route(Kind.DOCUMENT, b"GET"),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 _LIVE = "needs Ray and real engines: `tests/live`"
 _HOSTS = "needs several hosts: `tests/hosts`"
 _HEAVY = "needs root, network namespaces or Redis"
-_LEDGER = "comes with the ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ ROWS = (
     Row(34, "burst of 20 times the capacity"),
     Row(35, "one key over its limit"),
     Row(36, "retry storm"),
-    Row(37, "noisy neighbour with long prompts", _LIMITS),
+    Row(37, "noisy neighbour with long prompts"),
     Row(38, "slow reader"),
     Row(39, "client leaves while queued"),
     Row(40, "client leaves in prefill or without a stream"),
@@ -78,16 +77,16 @@ ROWS = (
     Row(56, "autoscaler blind"),
     Row(57, "scaling back and forth"),
     Row(58, "key revoked"),
-    Row(59, "key store locked or corrupt", _LEDGER),
-    Row(60, "usage write fails or is repeated", _LEDGER),
+    Row(59, "key store locked or corrupt"),
+    Row(60, "usage write fails or is repeated"),
     Row(61, "label attack on metrics"),
     Row(62, "dashboard or admin port from outside", _HEAVY),
     Row(63, "stale address: the port belongs to somebody else"),
     Row(64, "internal token wrong or rotated under load"),
     Row(65, "heartbeats stop, replica healthy"),
     Row(66, "several gateways on the same old load figures"),
-    Row(67, "ledger down for ten minutes under load", _LEDGER),
-    Row(68, "gateway killed with unwritten usage", _LEDGER),
+    Row(67, "ledger down for ten minutes under load"),
+    Row(68, "gateway killed with unwritten usage"),
     Row(69, "idle upstream connection closed as it is reused"),
     Row(70, "token count impossible"),
 )

@@ -21,7 +21,6 @@ from deployments.render import render
 from ops import controller_client
 from ops.cli import main
 from ops.errors import ControllerMissing
-from serving.limits.terms import NO_LIMITS, Limits
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
 
@@ -246,19 +245,3 @@ def test_on_an_empty_cluster_there_is_nobody_to_make_a_key(serve: FakeServe) -> 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no Controller answers (nothing is deployed): run `flotilla deploy" in result.stderr
-
-
-def test_a_new_key_is_all_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[object, ...]] = []
-
-    def call(*said: object) -> str:
-        calls.append(said)
-        return "sk-new"
-
-    monkeypatch.setattr(controller_client, "call_controller", call)
-    result = flotilla("keys", "create", "alice")
-    assert (result.stdout, result.stderr) == ("sk-new\n", "")
-    flotilla("keys", "create", "bob", "--requests-per-minute", "60", "--tokens-per-month", "9")
-    limits = Limits(requests_per_minute=60, tokens_per_month=9)
-    assert calls == [("create_key", "alice", NO_LIMITS), ("create_key", "bob", limits)]
-    assert flotilla("keys", "create", "c", "--concurrent", "0").exit_code == 2

@@ -1,31 +1,11 @@
-"""Keys on disk: private, whole, and found again."""
+"""Secrets on disk: private, whole, and found again."""
 
-import json
 import stat
 from pathlib import Path
 
 import pytest
 
-from serving.keystore import KeyStore, home, secret_file, write_private
-from serving.limits.terms import NO_LIMITS, Limits
-from serving.snapshot import KeyRecord
-
-KEY = KeyRecord("abcdefgh", "laptop", b"\x01" * 32, 1790000000, Limits(concurrent=3))
-
-
-def test_keys_are_found_again_and_nobody_else_can_read_them(tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    KeyStore(path).add(KEY)
-    assert KeyStore(path).keys == (KEY,)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_key_of_an_older_file_has_no_limits(tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    entry = {"id": "abcdefgh", "name": "laptop", "digest": "01" * 32, "created_s": 1}
-    path.write_text(json.dumps([entry]))
-    assert [key.limits for key in KeyStore(path).keys] == [NO_LIMITS]
+from serving.keystore import home, secret_file, write_private
 
 
 def test_a_secret_is_made_once(tmp_path: Path) -> None:
