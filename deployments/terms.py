@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.accelerator import Accelerator
 from deployments.engine_batch import OTHER, engine_batch
 from deployments.fleet import Fleet
 from deployments.model import Served
@@ -56,5 +57,5 @@ def _terms(model: Served, need: Need) -> Terms:
 
 def _sequences(model: Served, need: Need) -> int:
     """Of an engine on that kind of accelerator where it works on the fewest at once."""
-    kinds = list(need.fits) or [None]
+    kinds: list[Accelerator | None] = [*need.fits] or [None]
     return min(engine_batch(model.engine, need.shape, kind).sequences for kind in kinds)

@@ -9,11 +9,11 @@ engines do it. Every figure is a bound for what an engine on top of these kernel
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from statistics import median
 
 import torch
-import torch.nn.functional as functional
+from torch.nn.functional import scaled_dot_product_attention as attention
 
 #: NVIDIA's data sheet of the H100 SXM: bytes/s, and dense operations/s in 16 and in 8 bits.
 SHEET_BYTES_PER_S = 3.35e12
@@ -58,7 +58,7 @@ RANKS = (
 
 def seconds(work: Callable[[], object]) -> float:
     """The median of one replay of a graph."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
             work()
@@ -71,13 +71,17 @@ def seconds(work: Callable[[], object]) -> float:
 
 def _replays(graph: torch.cuda.CUDAGraph) -> Iterator[float]:
     for number in range(WARM_UP + ROUNDS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = _event(), _event()
         begin.record()
         graph.replay()
         end.record()
         end.synchronize()
         if number >= WARM_UP:
             yield begin.elapsed_time(end) / 1000
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 def layers(rank: Rank, kind: torch.dtype) -> list[list[torch.Tensor]]:
@@ -132,11 +136,7 @@ def measure_attention(rank: Rank) -> Iterator[str]:
             torch.randn(1, heads, tokens, HEAD, device="cuda", dtype=torch.bfloat16)
             for heads in (rank.heads, rank.kv_heads, rank.kv_heads)
         )
-        took_s = seconds(
-            lambda q=query, k=key, v=value: functional.scaled_dot_product_attention(
-                q, k, v, is_causal=True, enable_gqa=True
-            )
-        )
+        took_s = seconds(partial(attention, query, key, value, is_causal=True, enable_gqa=True))
         operations = 2 * tokens**2 * rank.heads * HEAD
         share = operations / took_s / SHEET_OPERATIONS_PER_S[torch.bfloat16]
         yield _line(f"{rank.name}, attention of a prompt of {tokens}", took_s, None, share)
@@ -155,9 +155,7 @@ def measure_cache(rank: Rank) -> Iterator[str]:
         query = torch.randn(
             sequences, rank.kv_heads, group, HEAD, device="cuda", dtype=torch.bfloat16
         )
-        took_s = seconds(
-            lambda q=query, k=key, v=value: functional.scaled_dot_product_attention(q, k, v)
-        )
+        took_s = seconds(partial(attention, query, key, value))
         share = 2 * key.numel() * key.itemsize / took_s / SHEET_BYTES_PER_S
         yield _line(f"{rank.name}, cache of {sequences} x {context}", took_s, share, None)
 
