@@ -34,5 +34,10 @@ class Limits:
             if value is not None and not 1 <= value <= MOST:
                 raise ValueError(f"{name} is {value}: give 1 to {MOST}, or leave it out")
 
+    @property
+    def is_of_month_only(self) -> bool:
+        """Needs no share: the month's use is the same for every gateway."""
+        return self.requests_per_minute is self.tokens_per_minute is self.concurrent is None
+
 
 NO_LIMITS = Limits()
