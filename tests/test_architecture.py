@@ -87,6 +87,7 @@ PURE = (
     "deployments/steps.py",
     "deployments/held.py",
     "deployments/ledger/acts.py",
+    "deployments/ledger/day.py",
     "deployments/ledger/lines.py",
     "deployments/ledger/questions.py",
     "deployments/ledger/settle.py",

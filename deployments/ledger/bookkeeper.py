@@ -1,8 +1,10 @@
 """Keeps what gateways know of the ledger in step with it: keys at once when an act changes them,
-keys and the month's usage again every few seconds, whatever expired meanwhile.
+keys and the month's usage again every few seconds, whatever expired meanwhile. And the ledger
+within its bounds.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -53,6 +55,8 @@ class Bookkeeper:
     async def run(self) -> None:
         while True:
             await self.look()
+            with contextlib.suppress(LedgerError):  # the look has said it
+                await self._ledger.forget()
             await asyncio.sleep(LOOK_PERIOD_S)
 
     async def perform(self, act: Act, who: str) -> str:

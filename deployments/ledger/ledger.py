@@ -19,7 +19,17 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from deployments.ledger import acts, desk, keys, questions, reports, takeover, tenants, usage
+from deployments.ledger import (
+    acts,
+    desk,
+    keys,
+    questions,
+    reports,
+    retention,
+    takeover,
+    tenants,
+    usage,
+)
 from deployments.ledger.database import open_engine, transaction, url_of
 from deployments.ledger.errors import LedgerUnreachable
 from deployments.ledger.migrate import migrate
@@ -63,6 +73,10 @@ class Ledger:
         return await self._call(
             lambda connection: usage.record_counts(connection, lines, self._now_s()), MOST_BATCHES
         )
+
+    async def forget(self) -> int:
+        """Some requests that are too old to keep. Raises LedgerError."""
+        return await self._call(lambda connection: retention.forget(connection, self._now_s()))
 
     async def perform(self, act: acts.Act, who: str) -> str:
         """What the operator is to see once. Raises LedgerError."""

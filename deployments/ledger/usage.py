@@ -10,16 +10,18 @@ Rules
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from operator import sub
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Row, Table, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from deployments.ledger.day import day_of
 from deployments.ledger.lines import CountLine, Rejected, UsageLine, count_lines, usage_lines
+from deployments.ledger.retention import oldest_day
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE, USAGE_DAILY
 from deployments.ledger.settle import Cost, Counted, Source, settled
 
@@ -34,8 +36,10 @@ Item = TypeVar("Item")
 def record_usage(connection: Connection, lines: bytes, now_s: int) -> int:
     """Takes a gateway's lines; answers how many of them were new."""
     read = usage_lines(lines)
-    _keep_rejected(connection, read.rejected, now_s)
-    rows = [_usage_row(line) for line in read.records]
+    oldest = oldest_day(now_s)
+    late = [line for line in read.records if day_of(line.started_s) < oldest]
+    _keep_rejected(connection, (*read.rejected, *map(_late, late)), now_s)
+    rows = [_usage_row(line) for line in read.records if line not in late]
     new = _insert_new(connection, USAGE, rows, "request_id")
     ids = {row.request_id for row in new}
     first: dict[str, dict[str, Any]] = {}
@@ -63,9 +67,8 @@ def record_counts(connection: Connection, lines: bytes, now_s: int) -> int:
     return len(new)
 
 
-def day_of(at_s: float) -> str:
-    """In UTC."""
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d}"
+def _late(line: UsageLine) -> Rejected:
+    return Rejected(msgspec.json.encode(line), "is of a day whose requests are not kept any more")
 
 
 def _usage_row(line: UsageLine) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class FakeLedger:
             await self.gate.wait()
         return NO_USAGE
 
+    async def forget(self) -> int:
+        raise AssertionError("a look forgets nothing")
+
     async def perform(self, act: Any, who: str) -> str:
         if self.failure is not None:
             raise self.failure

@@ -7,13 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, select
 
+from deployments.ledger.day import day_of
 from deployments.ledger.lines import usage_lines
 from deployments.ledger.questions import Reconcile, SumUsage
 from deployments.ledger.reconcile import reconcile
 from deployments.ledger.reports import limited_use, month
 from deployments.ledger.reports import usage as sum_usage
+from deployments.ledger.retention import KEEP_DAYS, forget
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE, USAGE_DAILY
-from deployments.ledger.usage import day_of, record_counts, record_usage
+from deployments.ledger.usage import record_counts, record_usage
 from serving.limits.terms import Limits
 from serving.snapshot import KeyRecord, KeyUsage, MonthUse
 from tests.deployments.ledger.records import NOON_S, count, cut, lines, usage
@@ -167,6 +169,31 @@ def test_the_month_is_told_by_key_and_model(connection: Connection) -> None:
     limited = KeyRecord("key1", "k", b"", 0, Limits(tokens_per_month=100))
     free = KeyRecord("key2", "k", b"", 0)
     assert limited_use(report, (limited, free)) == (MonthUse("key1", 30),)
+
+
+def test_old_requests_are_forgotten_and_their_sums_are_not(connection: Connection) -> None:
+    record_usage(connection, lines(usage("a"), usage("b")), NOON_S)
+    record_counts(connection, lines(count("a", completion_tokens=5)), NOON_S)
+    later_s = NOON_S + KEEP_DAYS * 86_400
+    assert forget(connection, later_s) == 0
+    record_usage(connection, lines(usage("c", started_s=float(later_s))), later_s)
+    assert forget(connection, later_s + 86_400) == 3
+    assert forget(connection, later_s + 86_400) == 0
+    assert row_of(connection, "c").completion_tokens == 5
+    assert daily(connection)[0] == ("2026-11-27", "key1", "small", 2, 20, 10)
+
+
+def test_a_record_that_comes_when_its_day_is_forgotten_is_not_counted_again(
+    connection: Connection,
+) -> None:
+    record_usage(connection, lines(usage("a")), NOON_S)
+    later_s = NOON_S + (KEEP_DAYS + 1) * 86_400
+    forget(connection, later_s)
+    assert record_usage(connection, lines(usage("a")), later_s) == 0
+    assert daily(connection) == [("2026-11-27", "key1", "small", 1, 10, 5)]
+    assert connection.scalars(select(REJECTED_LINES.c.cause)).all() == [
+        "is of a day whose requests are not kept any more"
+    ]
 
 
 def test_a_day_is_one_in_utc() -> None:
