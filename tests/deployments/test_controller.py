@@ -253,7 +253,7 @@ async def test_a_limited_key_is_divided_among_gateways(
     monkeypatch.setattr(controller, "SETTLE_S", 0.0)
     monkeypatch.setattr(lender, "SETTLE_S", 0.0)
     one = Controller()
-    await one.create_key("k", Limits(requests_per_minute=10))
+    await one.perform(CreateKey("k", limits=Limits(requests_per_minute=10)), "alice")
     snapshot = await one.exchange(GATEWAY, -1)
     assert snapshot is not None
     [key] = snapshot.keys
