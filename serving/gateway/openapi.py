@@ -107,7 +107,8 @@ def _responses(route: Route) -> Json:
 def _content(kind: Kind) -> Json:
     reply = _REPLIES.get(kind)
     if reply is None:
-        schema: Json = {"type": "object"} if kind is Kind.DOCUMENT else _STATUS_WORD
+        is_word = kind in (Kind.HEALTH, Kind.READY)
+        schema: Json = _STATUS_WORD if is_word else {"type": "object"}
         return {"application/json": {"schema": schema}}
     content: Json = {"application/json": {"schema": {"$ref": _REF + reply.__name__}}}
     if kind in _BODIES:

@@ -37,11 +37,11 @@ class Checked:
     n: int
     #: Tokens asked for; None for as many as fit.
     max_tokens: int | None
-    #: Tokens that the answer has at least.
-    min_tokens: int
     #: Bytes of the body as it came.
     body_bytes: int
     payload: FastChat | FastCompletion | Json = field(repr=False)
+    #: Tokens that the answer has at least.
+    min_tokens: int = 0
 
     def encode(self, served_name: str, max_tokens: int | None) -> bytes:
         """The engine's body; `max_tokens` stands in where the caller named none."""
@@ -108,16 +108,7 @@ def _from_fast(fast: FastChat | FastCompletion, body_bytes: int, is_chat: bool) 
     fast.stream_options = _USAGE if streams else None
     wants_usage = options is not None and bool(options.include_usage)
     return Checked(
-        model=fast.model,
-        is_chat=is_chat,
-        streams=streams,
-        wants_usage=wants_usage,
-        wants_logprobs=False,
-        n=fast.n or 1,
-        max_tokens=max_tokens,
-        min_tokens=0,
-        body_bytes=body_bytes,
-        payload=fast,
+        fast.model, is_chat, streams, wants_usage, False, fast.n or 1, max_tokens, body_bytes, fast
     )
 
 

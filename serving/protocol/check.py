@@ -63,6 +63,9 @@ def boolean(value: Any, path: str) -> bool:
 
 
 def integer(value: Any, path: str, least: int, most: int) -> int:
+    """JSON has one kind of number: 4.0 is an integer."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(path, "an integer")
     if value > most:

@@ -21,7 +21,7 @@ class _Ids:
         ids = array(value, path, most=_LONGEST, least=1)
         for index, token in enumerate(ids):
             if type(token) is not int or not 0 <= token <= bounds.TOKENS:
-                integer(token, f"{path}[{index}]", 0, bounds.TOKENS)
+                ids[index] = integer(token, f"{path}[{index}]", 0, bounds.TOKENS)
         return ids
 
     def describe(self) -> Json:
@@ -43,7 +43,7 @@ class Prompt:
         if not isinstance(value, list):
             raise wrong_type(path, _WANTED)
         first = array(value, path, most=_LONGEST, least=1)[0]
-        if isinstance(first, int):
+        if isinstance(first, int | float):
             return _IDS(value, path)
         if isinstance(first, str):
             return _TEXTS(value, path)

@@ -50,7 +50,9 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-async def test_a_case_is_answered_as_the_corpus_says_and_harms_nobody(rig: Rig, case: Case) -> None:
+async def test_a_case_is_answered_as_the_corpus_says_and_harms_nobody(
+    rig: Rig, case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = rig.replicas[0]
     engine.calls.clear()
     client = await rig.connect()
@@ -66,6 +68,7 @@ async def test_a_case_is_answered_as_the_corpus_says_and_harms_nobody(rig: Rig, 
     for used in rig.clients:
         await used.close()
     rig.clients.clear()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 async def read(client: Client, case: Case) -> Reply:

@@ -28,12 +28,12 @@ TOOLS: list[ChatCompletionToolParam] = [
 ]
 
 
-def client(rig: Rig, key: str = KEY, retries: int = 0) -> openai.AsyncOpenAI:
+def client(rig: Rig, *, retries: int = 0, is_strict: bool = True) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(
         base_url=f"http://127.0.0.1:{rig.port}/v1",
-        api_key=key,
+        api_key=KEY,
         max_retries=retries,
-        _strict_response_validation=True,
+        _strict_response_validation=is_strict,
     )
 
 
@@ -91,8 +91,11 @@ async def test_logprobs_and_a_shape_of_the_answer_are_taken(rig: Rig) -> None:
     assert logprobs.content[0].top_logprobs[0].token == "Hi"
 
 
-async def test_both_routes_stream_with_usage(rig: Rig) -> None:
-    async with client(rig) as api:
+async def test_a_streamed_text_ends_with_its_usage(rig: Rig) -> None:
+    """Not strict: the types want a `finish_reason` in every chunk, which OpenAI itself does not
+    send.
+    """
+    async with client(rig, is_strict=False) as api:
         stream = await api.completions.create(
             model="tiny", prompt="hi", stream=True, stream_options={"include_usage": True}
         )

@@ -62,9 +62,9 @@ def test_a_request_is_the_same_however_it_is_cut(data: bytes) -> None:
     target.http(data)
 
 
-def test_the_requests_of_the_corpus_are_the_same_however_they_are_cut() -> None:
+def test_the_framing_faults_of_the_corpus_are_the_same_however_they_are_cut() -> None:
     for case in corpus():
-        if len(case.request) < 2_000:
+        if case.id.startswith("A") and len(case.request) < 1_000:
             target.http(case.request)
 
 
@@ -139,13 +139,12 @@ CHAT_NAMES = sorted({*field.CHAT.kept, *field.CHAT.dropped, *field.CHAT.refused,
 COMPLETION_NAMES = sorted({*field.COMPLETION.kept, *field.COMPLETION.dropped, "suffix", "x"})
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(mutants(CHAT, CHAT_NAMES))
 def test_a_chat_with_something_wrong_somewhere_is_refused_with_words(data: bytes) -> None:
     target.chat(data)
 
 
-@settings(max_examples=200)
 @given(mutants(COMPLETION, COMPLETION_NAMES))
 def test_a_completion_with_something_wrong_somewhere_is_refused_with_words(data: bytes) -> None:
     target.completion(data)
@@ -211,7 +210,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SCHEMAS)
 def test_a_schema_of_known_keywords_is_refused_with_words_or_taken(schema: dict[str, Any]) -> None:
     target.schema(json.dumps(schema).encode())
@@ -223,7 +222,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(PIECES)
 def test_a_pattern_that_is_taken_is_one_for_everybody(pattern: str) -> None:
     target.pattern(pattern.encode())
