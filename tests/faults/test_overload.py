@@ -47,6 +47,10 @@ async def test_34_of_a_burst_of_20_times_the_capacity_the_rest_is_refused_at_onc
         while len(done) + len(site.core.accepted) < len(tasks):
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
         refused = [task.result() for task in done]
+        # One after another: clients of the same process would wait for each other.
+        later = [await timed(site) for _ in range(20)]
+        site.measured("refused within", 1000 * max(after_s for _, _, after_s in later), "ms")
+        refused += later
         assert {status for status, _, _ in refused} == {503}
         waits = {wait_s for _, wait_s, _ in refused}
         assert 1 <= min(waits) < max(waits) <= 60
@@ -55,8 +59,6 @@ async def test_34_of_a_burst_of_20_times_the_capacity_the_rest_is_refused_at_onc
         admitted = [await task for task in tasks if task not in done]
         assert {status for status, _, _ in admitted} == {200}
         assert len(admitted) == len(site.core.accepted) < len(tasks) / 2
-        slowest_s = sorted(after_s for _, _, after_s in refused)[len(refused) * 99 // 100]
-        site.measured("99 % of refusals within", 1000 * slowest_s, "ms")
     assert max(engine.most_at_once for engine in engines) <= RUNNING * (1 + WAITING_SHARE)
 
 
