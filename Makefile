@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check bench lock help install
+.PHONY: up down test test-heavy check bench reliability lock help install
 
 install:
 	@ops/install/install.sh
@@ -21,6 +21,9 @@ check: install ## check format, lint, types and structure; changes nothing
 
 bench: install ## measure the gateway beside its rivals, keep the table in ops/bench/RESULTS.md
 	@.venv/bin/python -m ops.bench --save
+
+reliability: install ## break things, see what clients see, write ops/reliability.md
+	@.venv/bin/python -m tests.faults
 
 lock: install ## renew the locked dependencies
 	@ops/install/lock.sh

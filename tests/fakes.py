@@ -279,6 +279,8 @@ class FakeReplica:
     #: Requests that it says it runs at once; it runs whatever comes, unless its script waits.
     most_running: int = 0
     token: str = TOKEN
+    #: Taken too, while the token is being changed.
+    old_token: str | None = None
     #: What it calls itself; a stale address answers with another name or with none.
     shown_id: str | None = ""
     calls: list[Call] = field(default_factory=list)
@@ -363,7 +365,8 @@ class FakeReplica:
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         call = Call(self, writer, first.split(" ")[1], headers, json.loads(raw))
-        if headers.get("authorization") != f"Bearer {self.token}":
+        taken = (f"Bearer {self.token}", f"Bearer {self.old_token}")
+        if headers.get("authorization") not in taken:
             await call.reply_json({"error": "Unauthorized"}, 401)
             return True
         if call.path == "/tokenize":

@@ -5,6 +5,7 @@ replica may be asked, an ApiError when nobody else would do better.
 """
 
 import asyncio
+from math import inf
 
 from serving import bounds
 from serving.gateway.pool import UpstreamConnection
@@ -31,6 +32,7 @@ class Attempt:
         "_breaker",
         "_connection",
         "_expected",
+        "_limit_s",
         "_loop",
         "_param",
         "_sent_s",
@@ -46,9 +48,12 @@ class Attempt:
         param: str,
         loop: asyncio.AbstractEventLoop,
         breaker: Breaker,
+        limit_s: float = inf,
     ) -> None:
         self._expected = expected
         self._breaker = breaker
+        #: For a whole reply, which shows nothing of itself before its end.
+        self._limit_s = limit_s
         self._param = param
         self._loop = loop
         self._sent_s = 0.0
@@ -121,7 +126,7 @@ class Attempt:
 
     def sweep(self, now_s: float) -> None:
         """A whole reply shows no progress of its own; the streams beside it show the replica's."""
-        if self._breaker.hung_s > self._sent_s:
+        if self._breaker.hung_s > self._sent_s or now_s - self._sent_s > self._limit_s:
             self._fail_hung()
 
     def _fail_hung(self) -> None:

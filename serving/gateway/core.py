@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from math import inf
 from typing import Any
 
 from serving.bounds import Deadlines
@@ -241,7 +242,21 @@ class GatewayCore:
     def first_token_s(self, breaker: Breaker) -> float:
         """How long a stream waits for its first token."""
         limit_s = self.deadlines.first_token_s
-        return limit_s if breaker.is_closed else min(limit_s, self.deadlines.probe_token_s)
+        return limit_s if breaker.is_closed else min(limit_s, self._probe_s(breaker))
+
+    def whole_reply_s(self, slot: Slot) -> float:
+        """How long a reply that shows no tokens is waited for: without end, but for a probe that
+        somebody else could answer.
+        """
+        if slot.breaker.is_closed:
+            return inf
+        slots = self._table.of(slot.report.replica_set)
+        is_alone = not any(each.is_ready and each.breaker.is_closed for each in slots)
+        return inf if is_alone else self._probe_s(slot.breaker)
+
+    def _probe_s(self, breaker: Breaker) -> float:
+        """The longer it was out, the longer it is given, so that a slow one comes back too."""
+        return max(self.deadlines.probe_token_s, breaker.hold_s)
 
     def _places(self, replica_set: str) -> Places:
         return places(self._table.of(replica_set), self.loop.time())

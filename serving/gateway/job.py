@@ -229,9 +229,10 @@ class Job:
             raise failure
 
     def _may_spend(self) -> bool:
-        """Takes this job's place in the retry budget, once."""
-        if not self._is_retrying:
-            self._is_retrying = self._core.budget.take()
+        """Takes this job's place in the retry budget, or looks whether it may be kept."""
+        if self._is_retrying:
+            return self._core.budget.holds()
+        self._is_retrying = self._core.budget.take()
         return self._is_retrying
 
     # One try
@@ -285,7 +286,7 @@ class Job:
         param = "messages" if checked.is_chat else "prompt"
         breaker = slot.breaker
         if not checked.streams:
-            return Attempt(expected, param, core.loop, breaker)
+            return Attempt(expected, param, core.loop, breaker, core.whole_reply_s(slot))
         model = self._model
         self._events = EventFilter(slot.report.served_name, model.name, checked.wants_usage)
         limit = checked.max_tokens or model.window_tokens

@@ -79,6 +79,8 @@ class Breaker:
     hung_s: float = 0.0
     #: Loop time at which it last made a token for anybody, as far as was looked.
     progress_s: float = 0.0
+    #: How long it was or is left out last.
+    hold_s: float = 0.0
     #: Of answers lately, those that failed.
     failed_share: float = 0.0
     answers: int = 0
@@ -133,7 +135,8 @@ class Breaker:
             return False
         if now_s - self._held_until_s > CALM_S:
             self._holds = 0
-        self._held_until_s = now_s + min(HOLD_S * 2**self._holds, LONGEST_HOLD_S)
+        self.hold_s = min(HOLD_S * 2**self._holds, LONGEST_HOLD_S)
+        self._held_until_s = now_s + self.hold_s
         self._holds += 1
         self._step(Event.TRIPPED)
         return True

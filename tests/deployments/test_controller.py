@@ -16,6 +16,7 @@ from deployments.serve_control import ServeControl
 from serving.limits import lender
 from serving.limits.lease import KeyShare, KeyUse, ShareReport
 from serving.limits.terms import Limits
+from serving.quarantine import Death
 from serving.snapshot import DemandReport, GatewayReport, Load, Snapshot
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.test_plan import models, nodes
@@ -79,6 +80,26 @@ async def test_a_replica_that_leaves_and_a_new_key_are_told_at_once(
     keyed = await asyncio.wait_for(task, 1)
     assert keyed is not None
     assert len(keyed.keys) == 1
+
+
+async def test_a_death_is_told_at_once_and_two_of_them_put_a_request_in_quarantine(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "SHORTEST_HOLD_S", 60.0)
+    monkeypatch.setattr(controller, "LONGEST_HOLD_S", 60.0)
+    known = await settled.exchange(GATEWAY, -1)
+    assert known is not None
+    task, _ = await asked(settled, known.version)
+    for number in (1, 2):
+        other = replace(GATEWAY, gateway_id=f"gateway.{number + 1}")
+        told = replace(other, deaths=(Death(b"poison", (f"m.{number}#1",)),))
+        await asyncio.wait_for(settled.exchange(told, known.version), 1)
+    heard = await asyncio.wait_for(task, 1)
+    assert heard is not None
+    assert [death.replica_ids[0] for death in heard.deaths] == ["m.1#1"]
+    later = await asyncio.wait_for(settled.exchange(GATEWAY, heard.version), 1)
+    assert later is not None
+    assert [death.replica_ids for death in later.deaths] == [("m.1#1", "m.2#1")]
 
 
 async def test_a_load_is_told_with_the_next_answer_and_wakes_nobody(

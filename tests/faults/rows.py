@@ -80,7 +80,7 @@ ROWS = (
     Row(58, "key revoked"),
     Row(59, "key store locked or corrupt", _LEDGER),
     Row(60, "usage write fails or is repeated", _LEDGER),
-    Row(61, "label attack on metrics", "gateways have no metrics yet"),
+    Row(61, "label attack on metrics"),
     Row(62, "dashboard or admin port from outside", _HEAVY),
     Row(63, "stale address: the port belongs to somebody else"),
     Row(64, "internal token wrong or rotated under load"),

@@ -106,6 +106,9 @@ def test_the_budget_is_a_share_with_a_floor() -> None:
     assert [budget.take() for _ in range(4)] == [True, True, True, False]
     budget.in_flight = 100
     assert sum(budget.take() for _ in range(50)) == 17
+    assert budget.holds()
+    budget.in_flight = 50
+    assert not budget.holds()
 
 
 def test_attempts_end() -> None:
