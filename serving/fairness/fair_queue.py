@@ -27,10 +27,11 @@ from serving.limits.terms import Priority
 
 Item = TypeVar("Item")
 
-#: Beside what runs, half as many may wait: for about half the time of an answer.
-WAITING_SHARE = 0.5
+#: Of what runs, as many may wait, and by rule 6 half as many of one tenant: for about half the time
+#: of an answer.
+WAITING_SHARE = 1.0
 #: And always so many, so that several tenants can.
-LEAST_WAITING = 32
+LEAST_WAITING = 8
 MOST_BYTES = 64 * 1024 * 1024
 #: Of the places, for whoever has less than its share.
 RESERVED = 0.125
@@ -95,7 +96,7 @@ class FairQueue(Generic[Item]):
     def has_room(self, tenant_name: str, body_bytes: int, places: Places) -> bool:
         """Whether one more of this tenant may wait."""
         tenant = self._tenants.get(tenant_name) or _Tenant()
-        most = max(LEAST_WAITING, WAITING_SHARE * places.requests)
+        most = max(LEAST_WAITING, WAITING_SHARE * places.requests // 1)
         free_bytes = MOST_BYTES - self.waiting_bytes
         return tenant.waiting < most - self.waiting and tenant.bytes + body_bytes <= free_bytes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.fairness.fair_queue import LEAST_WAITING
+from serving.fairness import fair_queue
 from serving.gateway import turns
 from serving.gateway.turns import Line
 from serving.limits.terms import Priority
@@ -46,9 +46,13 @@ def release() -> asyncio.Semaphore:
 
 @pytest.fixture
 async def rig(
-    replica: FakeReplica, tmp_path: Path, release: asyncio.Semaphore
+    replica: FakeReplica,
+    tmp_path: Path,
+    release: asyncio.Semaphore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Rig]:
-    """One replica that runs one request at a time, and two keys."""
+    """One replica that runs one request at a time, a queue for many, and two keys."""
+    monkeypatch.setattr(fair_queue, "LEAST_WAITING", 32)
     replica.most_running = 1
     replica.behaviour = when(release)
     async with gateway(tmp_path, replica) as running:
@@ -132,13 +136,13 @@ async def test_39_a_client_that_leaves_the_queue_never_reaches_a_replica(
 async def test_a_tenant_that_fills_its_part_of_the_queue_is_refused_and_no_other(
     rig: Rig, release: asyncio.Semaphore
 ) -> None:
-    tasks = [ask(rig, "noisy") for _ in range(1 + LEAST_WAITING // 2)]
-    await waiting(rig, LEAST_WAITING // 2)
+    tasks = [ask(rig, "noisy") for _ in range(17)]
+    await waiting(rig, 16)
     refused = await ask(rig, "noisy")
     assert (refused.status, refused.error["code"]) == (503, "server_is_overloaded")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     other = by_other(rig, "quiet")
-    await waiting(rig, 1 + LEAST_WAITING // 2)
+    await waiting(rig, 17)
     for _ in range(2 + len(tasks)):
         release.release()
     assert {reply.status for reply in await asyncio.gather(other, *tasks)} == {200}
@@ -162,8 +166,10 @@ async def test_a_replica_that_comes_takes_from_the_queue(
     await waiting(rig, 2)
     async with fake_replica(FakeReplica(replica_id="tiny.1-b", most_running=4)) as other:
         rig.publish([rig.replicas[0].report(), other.report()])
-        await other.until(lambda: len(other.calls) == 2)
-        release.release()
+        await other.until(lambda: bool(other.calls))
+        assert line(rig).queue.waiting == 0
+        for _ in tasks:
+            release.release()
         assert {reply.status for reply in await asyncio.gather(*tasks)} == {200}
 
 
