@@ -98,13 +98,12 @@ class Spool:
         for part in tuple(self._parts):
             if part.is_shipped:
                 continue
-            try:
-                lines = await asyncio.to_thread(part.batch) if part.is_sealed else part.batch()
-            except FileNotFoundError:
-                _log.error("%s was removed with %d bytes unshipped", part.path, part.used)
-                part.shipped = part.used
-                continue
-            return Batch(part, lines)
+            lines = await asyncio.to_thread(part.batch) if part.is_sealed else part.batch()
+            if lines:
+                return Batch(part, lines)
+            unshipped_bytes = part.used - part.shipped
+            _log.error("%s was removed with %d bytes unshipped", part.path, unshipped_bytes)
+            part.shipped = part.used
         return None
 
     async def acknowledge(self, batch: Batch) -> None:

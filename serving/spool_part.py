@@ -63,8 +63,8 @@ class Part:
         self.used = end + 1
 
     def batch(self) -> bytes:
-        """The first lines that were not shipped. Raises OSError; of a sealed part it reads the
-        file.
+        """The first lines that were not shipped; none where somebody has removed the file. Raises
+        OSError.
         """
         data = self._read(min(self.used - self.shipped, BATCH_BYTES))
         return data[: data.rfind(b"\n") + 1]
@@ -72,9 +72,12 @@ class Part:
     def _read(self, size_bytes: int) -> bytes:
         if self._map is not None:
             return self._map[self.shipped : self.shipped + size_bytes]
-        with self.path.open("rb") as file:
-            file.seek(self.shipped)
-            return file.read(size_bytes)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.shipped)
+                return file.read(size_bytes)
+        except FileNotFoundError:
+            return b""
 
     def seal(self) -> None:
         """Nothing more is written: gives the memory back."""

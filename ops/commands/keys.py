@@ -6,13 +6,14 @@ import click
 
 from ops.listing import format_options, show
 from ops.period import Period, moment
+from serving.limits.terms import MOST, Limits
 
 if TYPE_CHECKING:
     from deployments.ledger.questions import KeyRow
 
 _COLUMNS = ("id", "name", "tenant", "state", "created", "expires", "models", "limits")
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
-_Limit = click.IntRange(1, 2**53)
+_AMOUNT = click.IntRange(1, MOST)
 
 
 @click.group()
@@ -25,17 +26,16 @@ def keys() -> None:
 @click.option("--tenant", default="default", show_default=True, help="Whose key it is.")
 @click.option("--expires-in", metavar="TIME", type=Period(), help="7d, 24h, 30m: refused after it.")
 @click.option("--model", "models", multiple=True, help="May ask for this model only; repeat it.")
-@click.option("--requests-per-minute", type=_Limit, metavar="N")
-@click.option("--tokens-per-minute", type=_Limit, metavar="N", help="Prompt and completion.")
-@click.option("--concurrent", type=_Limit, metavar="N", help="Requests at one time.")
-@click.option("--tokens-per-month", type=_Limit, metavar="N", help="Of a calendar month, UTC.")
+@click.option("--requests-per-minute", type=_AMOUNT, metavar="N")
+@click.option("--tokens-per-minute", type=_AMOUNT, metavar="N", help="Prompt and completion.")
+@click.option("--concurrent", type=_AMOUNT, metavar="N", help="Requests at one time.")
+@click.option("--tokens-per-month", type=_AMOUNT, metavar="N", help="Of a calendar month, UTC.")
 def create(
     name: str, tenant: str, expires_in: int | None, models: tuple[str, ...], **limits: int | None
 ) -> None:
     """Make a key called NAME and print it: it is shown this once and stored nowhere."""
     from deployments.ledger.acts import CreateKey
     from ops.ledger_client import perform
-    from serving.limits.terms import Limits
 
     act = CreateKey(name, tenant, expires_in, models or None, Limits(**limits))
     click.echo(perform(act))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("name", "weight", "priority", "keys", "created")
 _PRIORITIES = click.Choice(["batch", "standard", "interactive"])
-_Weight = click.IntRange(1, 1_000)
+_WEIGHT = click.IntRange(1, 1_000)
 
 
 @click.group()
@@ -22,7 +22,7 @@ def tenants() -> None:
 
 @tenants.command()
 @click.argument("name")
-@click.option("--weight", type=_Weight, default=1, show_default=True, help="Share of a busy model.")
+@click.option("--weight", type=_WEIGHT, default=1, show_default=True, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES, default="standard", show_default=True)
 def create(name: str, weight: int, priority: str) -> None:
     """Make a tenant called NAME."""
@@ -35,7 +35,7 @@ def create(name: str, weight: int, priority: str) -> None:
 
 @tenants.command()
 @click.argument("name")
-@click.option("--weight", type=_Weight, help="Share of a busy model.")
+@click.option("--weight", type=_WEIGHT, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES)
 def change(name: str, weight: int | None, priority: str | None) -> None:
     """Change what is given of the tenant NAME; its keys follow within seconds."""

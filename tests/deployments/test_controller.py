@@ -175,9 +175,9 @@ async def test_a_revoked_key_is_told_at_once(
 
 
 async def test_usage_is_acknowledged_when_it_is_in_the_ledger(settled: Controller) -> None:
-    assert await settled.record_usage(lines(usage("a")))
+    assert await settled.record_usage(lines(usage("a", started_s=time.time())))
     assert await settled.record_counts(lines(count("a", completion_tokens=5)))
-    reply = await settled.answer(SumUsage("2026-11-27", "2026-11-27", ("key",)))
+    reply = await settled.answer(SumUsage("2000-01-01", "9999-12-31", ("key",)))
     assert [(row.by, row.requests, row.accelerator_s) for row in reply.value] == [
         (("key1",), 1, 0.25)
     ]
