@@ -171,6 +171,7 @@ def test_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
     assert pids(fleet, "other") == other
 
 
+@pytest.mark.heavy
 def test_a_version_that_does_not_come_up_is_taken_back_under_load(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
@@ -189,12 +190,14 @@ def test_a_version_that_does_not_come_up_is_taken_back_under_load(
     assert "nothing to do" in fleet.run(*deploying(fleet, full(8))).stderr
 
 
+@pytest.mark.heavy
 def test_a_change_that_was_killed_converges(fleet: LiveFleet) -> None:
+    fleet.run(*deploying(fleet, full(8)))
     command = deploying(fleet, full(4))
     old = pids(fleet, "demo")
     with Callers(fleet) as callers:
         killed_when(fleet, command, lambda: pids(fleet, "demo") != old, "the old one to go")
-        killed_when(fleet, command, lambda: is_starting(fleet, "demo"), "the new one to start")
+        killed_when(fleet, command, lambda: is_coming(fleet, "demo"), "the new one to start")
         fleet.run(*command)
         answered = callers.answers["demo"]
         wait_for(lambda: callers.answers["demo"] > answered or None, "answers of the new one")
@@ -214,8 +217,8 @@ def killed_when(
     running.wait()
 
 
-def is_starting(fleet: LiveFleet, model: str) -> bool:
+def is_coming(fleet: LiveFleet, model: str) -> bool:
     return any(
-        each["application"].startswith(f"{model}.") and each["state"] == "starting"
+        each["application"].startswith(f"{model}.") and each["state"] == "deploying"
         for each in fleet.replicas()
     )
