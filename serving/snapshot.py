@@ -177,7 +177,7 @@ class DemandReport:
 
     replica_set: str
     arrivals: int = 0
-    #: Requests that wait here for a first replica.
+    #: Requests that wait here, for a first replica or for a place.
     queued: int = 0
     #: Of the prompts of all requests that are not answered yet, roughly.
     tokens_in_flight: int = 0

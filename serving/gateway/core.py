@@ -220,6 +220,7 @@ class GatewayCore:
         line = self.lines.of(model.replica_set)
         tenant = tenant_of(head.key)
         if line is not None and not line.has_room(tenant, checked.body_bytes):
+            self.meters.of(model.replica_set).turned_away()
             raise self.busy()
 
     def busy(self) -> ApiError:

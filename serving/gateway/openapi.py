@@ -12,6 +12,7 @@ import msgspec
 from serving.bounds import SESSION_BYTES
 from serving.errors import Refusal
 from serving.gateway.config import Card, Cards
+from serving.gateway.own_usage import Usage
 from serving.gateway.route import ONE_MODEL, ROUTES, Kind, Route
 from serving.gateway.shape import ChatReply, TextReply
 from serving.protocol import field
@@ -27,6 +28,7 @@ _SUMMARIES = {
     Kind.COMPLETION: "Continues a prompt",
     Kind.MODELS: "Lists the models",
     Kind.MODEL: "Shows one model",
+    Kind.USAGE: "Shows what the own key has used this month",
     Kind.HEALTH: "Says that the gateway runs",
     Kind.READY: "Says whether the gateway takes requests",
     Kind.DOCUMENT: "Shows this document",
@@ -37,6 +39,7 @@ _REPLIES = {
     Kind.COMPLETION: TextReply,
     Kind.MODELS: Cards,
     Kind.MODEL: Card,
+    Kind.USAGE: Usage,
 }
 _STATUS_WORD: Json = {
     "type": "object",

@@ -41,7 +41,8 @@ async def place(
     choice = core.route(model.replica_set, ask)
     if choice is not None:
         claim = replace(claim, prompt_tokens=choice.prompt_tokens)
-    stay = await line.wait(claim)
+    with core.meters.of(model.replica_set).in_line():
+        stay = await line.wait(claim)
     if stay is None:
         raise core.busy()
     return stay

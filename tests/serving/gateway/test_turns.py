@@ -97,6 +97,8 @@ async def test_what_an_engine_cannot_run_waits_here_for_its_turn(
     tasks = [ask(rig) for _ in range(4)]
     await waiting(rig, 3)
     assert len(rig.replicas[0].calls) == 1
+    [demand] = rig.core.meters.report()
+    assert (demand.arrivals, demand.queued) == (4, 3)
     for _ in tasks:
         release.release()
     assert [reply.status for reply in await asyncio.gather(*tasks)] == [200] * 4
@@ -141,6 +143,7 @@ async def test_a_tenant_that_fills_its_part_of_the_queue_is_refused_and_no_other
     refused = await ask(rig, "noisy")
     assert (refused.status, refused.error["code"]) == (503, "server_is_overloaded")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert rig.core.meters.report()[0].arrivals == 18
     other = by_other(rig, "quiet")
     await waiting(rig, 17)
     for _ in range(2 + len(tasks)):
