@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check bench lock help install
+.PHONY: up down test test-heavy check fuzz bench reliability lock help install
 
 install:
 	@ops/install/install.sh
@@ -19,8 +19,14 @@ test-heavy: install ## run the tests that take too long for every day
 check: install ## check format, lint, types and structure; changes nothing
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
 
+fuzz: install ## fuzz the parsing code, a minute a target; new inputs join tests/fuzz/corpus
+	@tests/fuzz/run.sh
+
 bench: install ## measure the gateway beside its rivals, keep the table in ops/bench/RESULTS.md
 	@.venv/bin/python -m ops.bench --save
+
+reliability: install ## break things, see what clients see, write ops/reliability.md
+	@.venv/bin/python -m tests.faults
 
 lock: install ## renew the locked dependencies
 	@ops/install/lock.sh

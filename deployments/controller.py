@@ -1,28 +1,35 @@
-"""The Controller: the registry that replicas and gateways report to, and the owner of the keys.
+"""The Controller: the registry that replicas and gateways report to, and the owner of the ledger.
 
 It decides nothing about a request; when it is away gateways go on with their last snapshot. Its
-state is on disk (keys, internal token, counts of replicas) or comes back with the next reports
+state is on disk (ledger, internal token, counts of replicas) or comes back with the next reports
 (replicas, gateways) within a second. Where it was told of a fleet and its inventory it keeps the
 number of replicas in step with demand and nodes.
 """
 
 import asyncio
 import contextlib
-import secrets
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.deployed import Deployed, from_config
 from deployments.facts import facts_of
+from deployments.ledger.acts import Act
+from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
+from deployments.ledger.errors import LedgerError
+from deployments.ledger.ledger import Ledger
+from deployments.ledger.questions import Question, Reply
+from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
 from deployments.serve_control import ServeControl
-from serving.keys import new_key
-from serving.keystore import KeyStore, home, secret_file
+from serving.keystore import home, secret_file
+from serving.limits.lease import Lease, ShareReport
+from serving.limits.lender import Lender
 from serving.registry import Registry
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
@@ -37,17 +44,24 @@ SHORTEST_HOLD_S = 0.25
 LONGEST_HOLD_S = 1.0
 #: A replica reports a few times a second; nobody knows what one does that has not for so long.
 SILENT_S = 5.0
+#: For the first word of the ledger, before gateways are told that there is none yet.
+LEDGER_WAIT_S = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class Controller:
     """One Serve replica on the head node."""
 
     def __init__(self) -> None:
-        self._store = KeyStore(home() / "keys.json")
         self._settled_at_s = time.monotonic() + SETTLE_S
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
-        self._registry.set_keys(self._store.keys)
+        self._lender = Lender(time.monotonic())
+        self._ledger = Ledger(home())
+        self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
+        #: Keeps keys in step with the ledger; begun by whoever comes first.
+        self._bookkeeping: asyncio.Task[None] | None = None
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
@@ -69,6 +83,8 @@ class Controller:
     async def check_health(self) -> None:
         if self._loop is not None and self._loop.done():
             raise RuntimeError("the number of replicas no longer follows demand")
+        if self._bookkeeping is not None and self._bookkeeping.done():
+            raise RuntimeError("keys no longer follow the ledger")
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -98,11 +114,17 @@ class Controller:
         None.
         """
         self._registry.report_gateway(report, time.monotonic())
+        self._tell()
+        await self._informed()
         await self._hold(known_version)
         now_s = time.monotonic()
         if now_s < self._settled_at_s:
             return None
         return self._registry.snapshot(known_version, now_s)
+
+    async def lend(self, report: ShareReport) -> Lease | None:
+        """A gateway's share of every limited key from now on; None: it keeps what it has."""
+        return self._lender.lend(report, time.monotonic())
 
     async def _hold(self, known_version: int) -> None:
         """Returns at once with news that should not wait, soon with any other, late with none."""
@@ -134,13 +156,53 @@ class Controller:
             self._news.set()
             self._news = asyncio.Event()
 
-    async def create_key(self, name: str) -> str:
-        """Makes a key and returns it; this is the only time that anyone sees it."""
-        text, record = new_key(name, secrets.token_bytes, int(time.time()))
-        self._store.add(record)
-        self._registry.set_keys(self._store.keys)
+    # The ledger
+    async def _informed(self) -> None:
+        """Returns when the ledger was asked for the keys once, whatever came of it; one that hangs
+        holds up nobody for long.
+        """
+        if self._bookkeeping is None:
+            self._bookkeeping = asyncio.create_task(self._bookkeeper.run())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEDGER_WAIT_S):
+                await self._bookkeeper.has_looked.wait()
+
+    def _set_knowledge(self, known: Knowledge) -> None:
+        self._registry.set_keys(known.keys, known.key_news)
+        self._registry.set_month(limited_use(known.usage, known.keys))
+        self._registry.set_usage(known.usage)
         self._tell()
-        return text
+
+    async def perform(self, act: Act, who: str) -> Reply:
+        """An operator's act; when it succeeds every gateway that can be reached is told of it."""
+        await self._informed()
+        try:
+            return Reply(await self._bookkeeper.perform(act, who))
+        except LedgerError as error:
+            return Reply(refusal=str(error))
+
+    async def answer(self, question: Question) -> Reply:
+        """An operator's question."""
+        try:
+            return Reply(await self._ledger.answer(question))
+        except LedgerError as error:
+            return Reply(refusal=str(error))
+
+    async def record_usage(self, lines: bytes) -> bool:
+        """A gateway's records; true when they are in the ledger, else it comes again with them."""
+        return await self._is_recorded(self._ledger.record_usage(lines))
+
+    async def record_counts(self, lines: bytes) -> bool:
+        """What a replica's engine counted; true when it is in the ledger."""
+        return await self._is_recorded(self._ledger.record_counts(lines))
+
+    async def _is_recorded(self, recording: Coroutine[Any, Any, int]) -> bool:
+        try:
+            await recording
+        except LedgerError as error:
+            _log.debug("usage is not taken: %s", error)
+            return False
+        return True
 
     async def status(self) -> dict[str, Any]:
         """What `flotilla status` shows, as plain values."""
@@ -148,7 +210,8 @@ class Controller:
         return {
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
-            "keys": len(self._store.keys),
+            "quarantined": self._registry.quarantined,
+            "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }
 

@@ -37,8 +37,9 @@ REPLICA_DEPLOYMENT = "Replica"
 DEADLINE_S = 600
 #: Serve asks it for the number of gateways.
 GATEWAY_POLICY = "deployments.gateway_policy:two_on_every_node"
-#: One that is held for each gateway, reports of replicas, and the calls of operators.
-CONTROLLER_CALLS = MAX_GATEWAYS + 512
+#: One that is held for each gateway and one with its usage, reports of replicas, and the calls of
+#: operators.
+CONTROLLER_CALLS = 2 * MAX_GATEWAYS + 512
 #: What a stop takes besides the drain: the notice to gateways, the engine's end, Serve's own loop.
 STOP_MARGIN_S = 30
 #: Three misses are a death for Serve, so a period of a second finds one in three.

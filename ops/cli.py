@@ -7,6 +7,7 @@ import click
 
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
+from ops.commands.audit import audit
 from ops.commands.calibrate import calibrate
 from ops.commands.deploy import deploy
 from ops.commands.doctor import doctor
@@ -20,7 +21,9 @@ from ops.commands.render import render
 from ops.commands.render_cluster import render_cluster
 from ops.commands.simulate import simulate
 from ops.commands.status import status
+from ops.commands.tenants import tenants
 from ops.commands.up import down, up
+from ops.commands.usage import usage
 from ops.errors import OpsError
 from ops.local_cluster import adopt_local_cluster
 
@@ -32,6 +35,9 @@ COMMANDS: tuple[click.Command, ...] = (
     deploy,
     status,
     keys,
+    tenants,
+    usage,
+    audit,
     inventory,
     models,
     render_cluster,

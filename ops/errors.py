@@ -3,6 +3,7 @@
 OpsError
 ├── ClusterMissing      no Ray cluster runs here
 ├── ControllerMissing   a cluster runs, and no Controller answers on it
+├── LedgerRefused       the ledger did not do what it was asked
 ├── NoCompletion        the fleet is up, and the gateway gives no completion
 ├── OtherToken          the cluster was made with another token than this machine has
 ├── NodeInUse           a node that is to go still holds a replica
@@ -32,6 +33,10 @@ class ControllerMissing(OpsError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"no Controller answers ({cause}): run `flotilla deploy FLEET`")
+
+
+class LedgerRefused(OpsError):
+    """The ledger did not do what it was asked; nothing was changed."""
 
 
 class NoCompletion(OpsError):

@@ -104,7 +104,7 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
 def _gateway(report: Mapping[str, Any]) -> dict[str, Any]:
     in_flight = sum(count for _, count in report["in_flight"])
     kept = {key: report[key] for key in ("gateway_id", "node", "pid", "address")}
-    return {**kept, "in_flight": in_flight}
+    return {**kept, "in_flight": in_flight, "left_out": list(report["left_out"])}
 
 
 def _notes(
@@ -118,6 +118,7 @@ def _notes(
             yield f"{application.name}: {cause}"
     if not isinstance(controller, str):
         yield from _misplaced(applications, controller.get("replicas", ()))
+        yield from _out_of_favour(controller)
 
 
 def _misplaced(
@@ -131,6 +132,16 @@ def _misplaced(
         if planned and stages and stages != planned:
             placed = f"planned on {' '.join(planned)}, runs on {' '.join(stages)}"
             yield f"{report['application']}: {placed}"
+
+
+def _out_of_favour(controller: Mapping[str, Any]) -> Iterator[str]:
+    """Which replicas fail whom, and whether requests have killed any."""
+    for report in controller.get("gateways", ()):
+        if report["left_out"]:
+            yield f"{report['gateway_id']} leaves out {' '.join(report['left_out'])}: see its log"
+    count = controller.get("quarantined", 0)
+    if count:
+        yield f"requests that replicas died with and that are refused now: {count}"
 
 
 def _load(load: Mapping[str, Any] | None) -> list[str]:

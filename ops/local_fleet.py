@@ -19,12 +19,13 @@ from cluster.problem import Problem
 from cluster.this_machine import inventory_of_this_machine
 from deployments.errors import FleetBlocked, ServeError
 from deployments.fleet import Fleet, Gateway
+from deployments.ledger.acts import CreateKey
 from deployments.model import Shared
 from deployments.serve_control import ServeControl
 from ops.commands.fleet_file import load_fleet
 from ops.commands.progress import StepLines
-from ops.controller_client import call_controller
 from ops.endpoint import Address, Endpoint, is_key_known, prove
+from ops.ledger_client import perform
 from ops.planning import make_run, planned
 from serving.gateway.certificate import CertificateUnusable, TlsFiles, load
 from serving.keystore import home, secret_file, write_private
@@ -159,7 +160,7 @@ async def _client_key(address: Address) -> str:
         key = path.read_text().strip()
         if await is_key_known(address, key):
             return key
-    key = str(await asyncio.to_thread(call_controller, "create_key", KEY_NAME))
+    key = await asyncio.to_thread(perform, CreateKey(KEY_NAME))
     write_private(path, key)
     return key
 

@@ -32,6 +32,8 @@ SCHEMA_BYTES = 64 * 1024  # compiled by the engine: CVE-2026-105757 and its kin
 SCHEMA_DEPTH = 32
 SCHEMA_COUNT = 1_024  # minItems, maxLength and the like unroll in the grammar
 PATTERN_CHARS = 512
+PATTERN_REPEATS = 256  # xgrammar 0.2.8 gives up on `a{1000}`
+PATTERN_STATES = 2_048  # a pattern with its counts unrolled; 10,000 took it 0.2 s
 IGNORED_CHARS = 4 * 1024  # `user` and other fields without effect
 METADATA_ENTRIES = 16
 
@@ -43,6 +45,7 @@ EVENT_MARGIN = 64  # events beyond the tokens asked for, then the engine ignores
 
 # What we keep.
 SPOOL_RECORDS = 10_000  # usage records in memory when the disk does not take them
+SPOOL_BYTES = 2 * 1024**3  # on a node's disk: six million records, ten minutes at 10,000 a second
 KEY_CACHE = 4_096  # verified Authorization headers
 PIPELINED_BYTES = 64 * 1024  # unread requests behind the one being answered
 HANDSHAKES = 8_192  # TLS, under way; 10,000 clients may come at once to a pair of gateways
@@ -66,9 +69,11 @@ class Deadlines:
     write_s: float = 30.0
     #: The whole request; errors.md says 504 then.
     request_s: float = 600.0
-    #: A stream's first event; queue and prefill of a long prompt are inside.
+    #: A stream's first token; queue and prefill of a long prompt are inside.
     first_token_s: float = 120.0
-    #: Between two events of a stream.
+    #: The same at a replica that is out of favour: it shall not cost its probe two minutes.
+    probe_token_s: float = 10.0
+    #: Between two tokens of a stream.
     between_tokens_s: float = 30.0
     #: TCP connect to a replica on the same private network.
     connect_s: float = 2.0
@@ -78,10 +83,10 @@ class Deadlines:
     count_s: float = 2.0
     #: After an answer that closes: how long the client may go on sending.
     linger_s: float = 2.0
+    #: How long a retry waits until the Controller has heard whose death came before it.
+    blame_s: float = 0.5
     #: How long a gateway that leaves still takes connections; a front door looks once a second.
     notice_s: float = 3.0
-    #: How long a refused connect keeps a replica out of the choice.
-    suspect_s: float = 1.0
     #: How long keys are taken without news from the Controller, which may have revoked them.
     keys_s: float = 3600.0
     #: How often deadlines are looked at.

@@ -11,6 +11,7 @@ import string
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from serving.bounds import AUTHORIZATION_BYTES
 from serving.snapshot import KeyRecord
@@ -41,8 +42,14 @@ class PrintedKey:
 def new_key(name: str, dice: Dice, now_s: int) -> tuple[str, KeyRecord]:
     """The key to show once, and the record to keep."""
     key_id = "".join(_ID_ALPHABET[b % len(_ID_ALPHABET)] for b in dice(_ID_CHARS))
+    text, kept = new_secret(key_id, dice)
+    return text, KeyRecord(key_id, name, kept, now_s)
+
+
+def new_secret(key_id: str, dice: Dice) -> tuple[str, bytes]:
+    """A key under a known id to show once, and the digest to keep."""
     secret = urlsafe_b64encode(dice(_SECRET_BYTES)).rstrip(b"=").decode()
-    return str(PrintedKey(key_id, secret)), KeyRecord(key_id, name, digest(secret), now_s)
+    return str(PrintedKey(key_id, secret)), digest(secret)
 
 
 def digest(secret: str) -> bytes:
@@ -69,9 +76,23 @@ def parse_header(value: bytes) -> PrintedKey | None:
     return parse(rest.strip(" "))
 
 
-def verify(key: PrintedKey | None, records: Mapping[str, KeyRecord]) -> KeyRecord | None:
-    """The record this key proves; unknown ids take the same steps as known ones."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a key was shown, and until when that says anything; wall clock, seconds."""
+
+    record: KeyRecord
+    until_s: float
+
+
+def verify(key: PrintedKey | None, records: Mapping[str, KeyRecord], now_s: float) -> Proof | None:
+    """What this key proves; unknown ids take the same steps as known ones."""
     record = None if key is None else records.get(key.id)
-    expected = _DUMMY if record is None else record.digest
     given = digest("" if key is None else key.secret)
-    return record if hmac.compare_digest(given, expected) and record is not None else None
+    is_new = hmac.compare_digest(given, _DUMMY if record is None else record.digest)
+    old = None if record is None else record.old_digest
+    is_old = hmac.compare_digest(given, old or _DUMMY)
+    if record is None or not (is_new or is_old):
+        return None
+    until_s = inf if record.expires_s is None else float(record.expires_s)
+    proof = Proof(record, until_s if is_new else min(until_s, record.old_until_s))
+    return proof if now_s < proof.until_s else None

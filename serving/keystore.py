@@ -1,12 +1,11 @@
-"""Keys and the internal token on the head's disk, in 0600 files that the Controller alone opens."""
+"""Flotilla's own folder on a node, and 0600 files in it: the internal token, and what else nobody
+may read.
+"""
 
 import contextlib
-import json
 import os
 import secrets
 from pathlib import Path
-
-from serving.snapshot import KeyRecord
 
 
 def home() -> Path:
@@ -55,44 +54,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class KeyStore:
-    """All keys in one JSON file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._keys = _load(path)
-
-    @property
-    def keys(self) -> tuple[KeyRecord, ...]:
-        return self._keys
-
-    def add(self, key: KeyRecord) -> None:
-        """Keeps a key; on return it is on disk."""
-        keys = (*self._keys, key)
-        write_private(self._path, json.dumps([_to_json(key) for key in keys], indent=1))
-        self._keys = keys
-
-
-def _load(path: Path) -> tuple[KeyRecord, ...]:
-    if not path.exists():
-        return ()
-    return tuple(
-        KeyRecord(
-            id=entry["id"],
-            name=entry["name"],
-            digest=bytes.fromhex(entry["digest"]),
-            created_s=entry["created_s"],
-        )
-        for entry in json.loads(path.read_text(encoding="utf-8"))
-    )
-
-
-def _to_json(key: KeyRecord) -> dict[str, str | int]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "digest": key.digest.hex(),
-        "created_s": key.created_s,
-    }

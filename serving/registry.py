@@ -10,7 +10,18 @@ changes with every report and is passed on when somebody asks.
 
 from dataclasses import dataclass, field, replace
 
-from serving.snapshot import GatewayReport, KeyRecord, Outlook, ReplicaReport, Snapshot
+from serving.quarantine import Quarantine
+from serving.snapshot import (
+    NO_USAGE,
+    GatewayReport,
+    KeyNews,
+    KeyRecord,
+    MonthUse,
+    Outlook,
+    ReplicaReport,
+    Snapshot,
+    UsageReport,
+)
 
 #: A replica silent for this long is off the list; gateways have stopped using it long before.
 FORGET_S = 60.0
@@ -32,7 +43,11 @@ class Registry:
     #: Replicas that said they go, and when: a report that was under way must not bring one back.
     _left: dict[str, float] = field(default_factory=dict)
     _keys: tuple[KeyRecord, ...] = ()
+    _month: tuple[MonthUse, ...] = ()
+    _key_news: KeyNews = KeyNews.UNREAD
+    _usage: UsageReport = NO_USAGE
     _outlooks: tuple[Outlook, ...] = ()
+    _quarantine: Quarantine = field(default_factory=Quarantine)
 
     def __post_init__(self) -> None:
         self.urgent_version = self.version
@@ -60,11 +75,30 @@ class Registry:
     def report_gateway(self, report: GatewayReport, now_s: float) -> None:
         """Takes a gateway's newest word about itself."""
         self._gateways[report.gateway_id] = (now_s, report)
+        if self._quarantine.add(report.deaths, now_s):
+            self._changed()
 
-    def set_keys(self, keys: tuple[KeyRecord, ...]) -> None:
-        """Replaces all keys."""
-        self._keys = keys
-        self._changed()
+    def set_keys(self, keys: tuple[KeyRecord, ...], key_news: KeyNews = KeyNews.CURRENT) -> None:
+        """Replaces all keys; a change does not wait."""
+        if (keys, key_news) != (self._keys, self._key_news):
+            self._keys, self._key_news = keys, key_news
+            self._changed()
+
+    def set_month(self, month: tuple[MonthUse, ...]) -> None:
+        """Replaces what keys have used this month; told with the next answer."""
+        if month != self._month:
+            self._month = month
+            self.version += 1
+
+    def set_usage(self, usage: UsageReport) -> None:
+        """Replaces what callers are told of their own usage; told with the next answer."""
+        if usage != self._usage:
+            self._usage = usage
+            self.version += 1
+
+    @property
+    def key_count(self) -> int:
+        return len(self._keys)
 
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
@@ -97,9 +131,16 @@ class Registry:
         self._gateways = fresh
         return tuple(report for _, (_, report) in sorted(fresh.items()))
 
+    @property
+    def quarantined(self) -> int:
+        """Requests that nobody sends to a replica any more."""
+        return len(self._quarantine.quarantined)
+
     def snapshot(self, known_version: int, now_s: float) -> Snapshot | None:
         """The whole truth, or None when `known_version` is it already."""
         replicas = self.replicas(now_s)
+        if self._quarantine.forget(now_s):
+            self._changed()
         if known_version == self.version:
             return None
         return Snapshot(
@@ -108,6 +149,10 @@ class Registry:
             replicas=replicas,
             internal_token=self.internal_token,
             outlooks=self._outlooks,
+            month=self._month,
+            deaths=self._quarantine.deaths(now_s),
+            key_news=self._key_news,
+            usage=self._usage,
         )
 
     def _changed(self) -> None:

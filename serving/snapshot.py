@@ -7,6 +7,9 @@ one costs nothing.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serving.limits.terms import NO_LIMITS, Limits, Priority
+from serving.quarantine import Death
+
 #: The ingress application (gateways and the Controller) and the Controller's deployment in it.
 INGRESS_APPLICATION = "flotilla"
 CONTROLLER_DEPLOYMENT = "Controller"
@@ -66,6 +69,8 @@ class ReplicaReport:
     window_tokens: int = 0
     facts: TokenFacts | None = None
     load: Load = field(default_factory=Load)
+    #: Requests that the engine runs at once; 0 where it does not say.
+    most_running: int = 0
     #: Process ids of the leader, so that an operator (and a test) can tell one start from the next.
     pid: int = 0
 
@@ -79,6 +84,28 @@ class KeyRecord:
     #: SHA-256 of the secret part.
     digest: bytes
     created_s: int
+    limits: Limits = NO_LIMITS
+    #: Whose key it is; keys of one tenant share its place in a queue. Empty: a tenant of its own.
+    tenant: str = ""
+    #: The tenant's share of a saturated model against the others', 1 to 1,000; its keys agree.
+    weight: int = 1
+    #: The highest class that the key may claim.
+    priority: Priority = Priority.STANDARD
+    #: Wall clock, seconds; from then on it is refused.
+    expires_s: int | None = None
+    #: The models it may ask for, by name; None is all.
+    models: frozenset[str] | None = None
+    #: SHA-256 of the secret before the last rotation, which is taken until `old_until_s`.
+    old_digest: bytes | None = None
+    old_until_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MonthUse:
+    """What a key has used since the month began in UTC, as far as it has been counted."""
+
+    key_id: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +115,42 @@ class Outlook:
     replica_set: str
     #: From the moment of the snapshot, as far as anyone can tell.
     ready_in_s: float
+
+
+class KeyNews(StrEnum):
+    """What a snapshot's keys are worth."""
+
+    CURRENT = "current"
+    #: The Controller has not read any since it started: a gateway goes on with those it has.
+    UNREAD = "unread"
+    #: They could not be read for so long that nobody can say which still hold.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What a key has used of one model in a month."""
+
+    key_id: str
+    model: str
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The usage of all keys in one calendar month, UTC, as the ledger has it."""
+
+    #: `YYYY-MM`; empty before the ledger was asked.
+    month: str = ""
+    #: Wall clock, seconds.
+    as_of_s: int = 0
+    keys: tuple[KeyUsage, ...] = ()
+
+
+NO_USAGE = UsageReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +163,12 @@ class Snapshot:
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
     outlooks: tuple[Outlook, ...] = ()
+    #: Of the keys that have a limit for the month.
+    month: tuple[MonthUse, ...] = ()
+    #: Requests that replicas died with, as all gateways together know them.
+    deaths: tuple[Death, ...] = ()
+    key_news: KeyNews = KeyNews.CURRENT
+    usage: UsageReport = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +177,7 @@ class DemandReport:
 
     replica_set: str
     arrivals: int = 0
-    #: Requests that wait here for a first replica.
+    #: Requests that wait here, for a first replica or for a place.
     queued: int = 0
     #: Of the prompts of all requests that are not answered yet, roughly.
     tokens_in_flight: int = 0
@@ -127,3 +196,7 @@ class GatewayReport:
     #: Requests in flight per replica id.
     in_flight: tuple[tuple[str, int], ...] = ()
     demands: tuple[DemandReport, ...] = ()
+    #: Requests that replicas died with, as far as this gateway knows.
+    deaths: tuple[Death, ...] = ()
+    #: Ids of replicas that it leaves out at present, since they fail it.
+    left_out: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""One record per accepted request, whatever became of it."""
+"""One record per accepted request, whatever became of it; and what an engine counted of one."""
 
 from enum import StrEnum
 
@@ -38,3 +38,25 @@ class UsageRecord(msgspec.Struct, frozen=True):
     started_s: float
     duration_s: float
     attempts: int
+    #: Whose key it was.
+    tenant: str = ""
+    #: A replica was asked and did not say how many tokens: the gateway's own count stands, until
+    #: the replica's comes.
+    is_estimated: bool = False
+
+
+class EngineCount(msgspec.Struct, frozen=True):
+    """What one engine made for one request, also where nobody waited for the end. A request with
+    several prompts or answers has several.
+    """
+
+    replica_id: str
+    #: Counts of this replica are numbered from 0, so that one that is told twice is known.
+    number: int
+    request_id: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    #: The replica's accelerators times the time it worked, shared equally at every moment between
+    #: the requests it had.
+    accelerator_s: float

@@ -276,7 +276,11 @@ class FakeReplica:
     count: Callable[[dict[str, Any]], int] | None = field(default=lambda body: 7)
     facts: TokenFacts | None = field(default_factory=lambda: TokenFacts(8, 8, 16))
     load: Load = field(default_factory=Load)
+    #: Requests that it says it runs at once; it runs whatever comes, unless its script waits.
+    most_running: int = 0
     token: str = TOKEN
+    #: Taken too, while the token is being changed.
+    old_token: str | None = None
     #: What it calls itself; a stale address answers with another name or with none.
     shown_id: str | None = ""
     calls: list[Call] = field(default_factory=list)
@@ -309,7 +313,12 @@ class FakeReplica:
             window_tokens=self.window_tokens,
             facts=self.facts,
             load=self.load,
+            most_running=self.most_running,
         )
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -356,7 +365,8 @@ class FakeReplica:
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         call = Call(self, writer, first.split(" ")[1], headers, json.loads(raw))
-        if headers.get("authorization") != f"Bearer {self.token}":
+        taken = (f"Bearer {self.token}", f"Bearer {self.old_token}")
+        if headers.get("authorization") not in taken:
             await call.reply_json({"error": "Unauthorized"}, 401)
             return True
         if call.path == "/tokenize":

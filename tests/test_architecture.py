@@ -20,18 +20,28 @@ MAY_IMPORT = {
 #: Values in, values out: clock, dice and the outside world are parameters.
 PURE = (
     "serving/snapshot.py",
+    "serving/quarantine.py",
     "serving/registry.py",
     "serving/context.py",
     "serving/errors.py",
+    "serving/limits/terms.py",
     "serving/histogram.py",
     "serving/keys.py",
+    "serving/limits",
+    "serving/fairness",
     "serving/usage.py",
     "serving/bounds.py",
     "serving/gateway/ask.py",
     "serving/gateway/config.py",
+    "serving/gateway/limiter.py",
+    "serving/gateway/openapi.py",
+    "serving/gateway/own_usage.py",
+    "serving/gateway/scope.py",
     "serving/protocol",
     "serving/routing",
     "serving/replica/spec.py",
+    "serving/replica/tally.py",
+    "serving/replica/watched.py",
     "cluster/accelerator.py",
     "cluster/architecture.py",
     "cluster/checking",
@@ -76,6 +86,12 @@ PURE = (
     "deployments/render.py",
     "deployments/steps.py",
     "deployments/held.py",
+    "deployments/ledger/acts.py",
+    "deployments/ledger/day.py",
+    "deployments/ledger/lines.py",
+    "deployments/ledger/questions.py",
+    "deployments/ledger/settle.py",
+    "deployments/ledger/trust.py",
     "deployments/need.py",
     "deployments/observation.py",
     "deployments/plan.py",
@@ -106,6 +122,8 @@ RAY_IMPORTERS = (
     "ops/controller_client.py",
     "ops/bench",
 )
+#: Elsewhere nobody speaks SQL.
+SQL_IMPORTERS = ("deployments/ledger",)
 SERVE_API = '"/api/serve'
 
 
@@ -153,6 +171,10 @@ def test_only_the_replica_package_imports_vllm() -> None:
 
 def test_ray_is_imported_in_few_named_files() -> None:
     assert offenders({"ray"}, RAY_IMPORTERS) == []
+
+
+def test_sql_is_spoken_in_the_ledger_alone() -> None:
+    assert offenders({"sqlalchemy", "alembic", "psycopg", "sqlite3"}, SQL_IMPORTERS) == []
 
 
 def test_nobody_imports_rays_private_modules() -> None:

@@ -1,6 +1,19 @@
 """`flotilla keys`: the keys that clients send."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from ops.listing import format_options, show
+from ops.period import Period, moment
+from serving.limits.terms import MOST, Limits
+
+if TYPE_CHECKING:
+    from deployments.ledger.questions import KeyRow
+
+_COLUMNS = ("id", "name", "tenant", "state", "created", "expires", "models", "limits")
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
+_AMOUNT = click.IntRange(1, MOST)
 
 
 @click.group()
@@ -10,8 +23,85 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("name")
-def create(name: str) -> None:
+@click.option("--tenant", default="default", show_default=True, help="Whose key it is.")
+@click.option("--expires-in", metavar="TIME", type=Period(), help="7d, 24h, 30m: refused after it.")
+@click.option("--model", "models", multiple=True, help="May ask for this model only; repeat it.")
+@click.option("--requests-per-minute", type=_AMOUNT, metavar="N")
+@click.option("--tokens-per-minute", type=_AMOUNT, metavar="N", help="Prompt and completion.")
+@click.option("--concurrent", type=_AMOUNT, metavar="N", help="Requests at one time.")
+@click.option("--tokens-per-month", type=_AMOUNT, metavar="N", help="Of a calendar month, UTC.")
+def create(
+    name: str, tenant: str, expires_in: int | None, models: tuple[str, ...], **limits: int | None
+) -> None:
     """Make a key called NAME and print it: it is shown this once and stored nowhere."""
-    from ops.controller_client import call_controller
+    from deployments.ledger.acts import CreateKey
+    from ops.ledger_client import perform
 
-    click.echo(call_controller("create_key", name))
+    act = CreateKey(name, tenant, expires_in, models or None, Limits(**limits))
+    click.echo(perform(act))
+
+
+@keys.command(name="list")
+@format_options
+def list_keys(as_csv: bool, as_json: bool) -> None:
+    """Show all keys that ever were, without their secrets."""
+    from deployments.ledger.questions import ListKeys
+    from ops.ledger_client import answer
+
+    rows = [_shown(row) for row in answer(ListKeys())]
+    show(rows, _COLUMNS, as_csv=as_csv, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Refuse the key KEY_ID from now on, everywhere within seconds; what it runs is cut."""
+    from deployments.ledger.acts import RevokeKey
+    from ops.ledger_client import perform
+
+    perform(RevokeKey(key_id))
+    click.echo(f"revoked {key_id}", err=True)
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option(
+    "--overlap",
+    metavar="TIME",
+    type=Period(),
+    default="24h",
+    show_default=True,
+    help="How long the old secret is taken too; 0s ends it at once.",
+)
+def rotate(key_id: str, overlap: int) -> None:
+    """Give the key KEY_ID a new secret and print the new key; limits and usage stay."""
+    from deployments.ledger.acts import RotateKey
+    from ops.ledger_client import perform
+
+    click.echo(perform(RotateKey(key_id, overlap)))
+
+
+def _shown(row: "KeyRow") -> dict[str, Any]:
+    limits = {name: getattr(row.limits, name) for name in _LIMITS}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "tenant": row.tenant,
+        "state": _state(row),
+        "created": moment(row.created_s),
+        "expires": moment(row.expires_s),
+        "models": list(row.models or ()),
+        "limits": [f"{name}={value}" for name, value in limits.items() if value is not None],
+    }
+
+
+def _state(row: "KeyRow") -> str:
+    from time import time
+
+    now_s = time()
+    if row.revoked_s is not None:
+        return "revoked"
+    if row.expires_s is not None and row.expires_s <= now_s:
+        return "expired"
+    is_rotating = row.old_until_s is not None and row.old_until_s > now_s
+    return "rotating" if is_rotating else "valid"

@@ -12,8 +12,11 @@ from serving.errors import ApiError, Refusal
 from serving.gateway.auth import Authenticator
 from serving.gateway.parser import Head, body_too_large
 from serving.gateway.route import Route, find
+from serving.limits.terms import Priority
+from serving.snapshot import KeyRecord
 
 _JSON = b"application/json"
+_PRIORITIES = {each.name.lower().encode(): each for each in Priority}
 _SESSION = re.compile(rb"[!-~]{1,%d}" % SESSION_BYTES)
 
 
@@ -25,15 +28,35 @@ def check_head(head: Head, auth: Authenticator) -> ApiError | None:
         if isinstance(key, ApiError):
             return key
         head.key = key
+        refused = _check_priority(head, key)
+        if refused is not None:
+            return refused
     if route is None:
         return ApiError(Refusal.UNKNOWN_URL, "There is nothing at this URL.")
     head.kind = route.kind
     return _check_method(head, route) or _check_length(head)
 
 
+def _check_priority(head: Head, key: KeyRecord) -> ApiError | None:
+    """Notes the class that is claimed, if the key may claim it."""
+    said = head.headers.get(b"x-flotilla-priority")
+    if said is None:
+        return None
+    claimed = _PRIORITIES.get(said)
+    if claimed is None or (head.repeated and b"x-flotilla-priority" in head.repeated):
+        message = "Send 'X-Flotilla-Priority' once, as batch, standard or interactive."
+        return ApiError(Refusal.INVALID_REQUEST, message)
+    if claimed > key.priority:
+        highest = key.priority.name.lower()
+        message = f"This key may claim the priority '{highest}' at most."
+        return ApiError(Refusal.PERMISSION_DENIED, message)
+    head.priority = claimed
+    return None
+
+
 def _check_method(head: Head, route: Route) -> ApiError | None:
-    if head.method != route.method:
-        allow = route.method.decode()
+    if head.method != route.method and not (head.method == b"HEAD" and route.method == b"GET"):
+        allow = "GET, HEAD" if route.method == b"GET" else route.method.decode()
         message = f"This URL takes {allow} only."
         return ApiError(Refusal.METHOD_NOT_SUPPORTED, message, allow=allow)
     if route.method == b"POST":

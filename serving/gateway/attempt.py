@@ -5,10 +5,12 @@ replica may be asked, an ApiError when nobody else would do better.
 """
 
 import asyncio
+from math import inf
 
 from serving import bounds
 from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import DiedWithIt, NotTaken, translate, upstream
+from serving.routing.breaker import Breaker, Symptom
 
 REPLICA_HEADER = b"x-flotilla-replica"
 
@@ -27,8 +29,10 @@ class Attempt:
 
     __slots__ = (
         "_body",
+        "_breaker",
         "_connection",
         "_expected",
+        "_limit_s",
         "_loop",
         "_param",
         "_sent_s",
@@ -38,8 +42,18 @@ class Attempt:
         "status",
     )
 
-    def __init__(self, expected: bytes | None, param: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        expected: bytes | None,
+        param: str,
+        loop: asyncio.AbstractEventLoop,
+        breaker: Breaker,
+        limit_s: float = inf,
+    ) -> None:
         self._expected = expected
+        self._breaker = breaker
+        #: For a whole reply, which shows nothing of itself before its end.
+        self._limit_s = limit_s
         self._param = param
         self._loop = loop
         self._sent_s = 0.0
@@ -61,7 +75,8 @@ class Attempt:
         self.status = status
         found = headers.get(REPLICA_HEADER)
         if self._expected is not None and found != self._expected:
-            self._fail(NotTaken(upstream("The address belongs to another replica by now.")))
+            error = upstream("The address belongs to another replica by now.")
+            self._fail(NotTaken(error, Symptom.UNREACHABLE))
 
     def on_data(self, data: bytes) -> None:
         self._body.append(data)
@@ -74,13 +89,14 @@ class Attempt:
         self.is_over = True
         body = b"".join(self._body)
         if self.status == 200:
+            self._breaker.progress_s = self._loop.time()
             self._succeed(body)
         else:
             self._fail(translate(self.status, body, self._param))
 
     def on_lost(self) -> None:
         self.is_over = True
-        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream()))
+        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream(), Symptom.DIED))
 
     def _may_be_stale(self) -> bool:
         if self.status or self._connection is None or not self._connection.is_reused:
@@ -110,4 +126,10 @@ class Attempt:
             self._connection.resume()
 
     def sweep(self, now_s: float) -> None:
-        """A whole reply shows no progress to judge; the request's deadline does it."""
+        """A whole reply shows no progress of its own; the streams beside it show the replica's."""
+        if self._breaker.hung_s > self._sent_s or now_s - self._sent_s > self._limit_s:
+            self._fail_hung()
+
+    def _fail_hung(self) -> None:
+        error = upstream("The replica has stopped making tokens.")
+        self._fail(DiedWithIt(error, Symptom.HUNG))

@@ -24,6 +24,22 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unavailable: str | None = None
 
 
+class Card(msgspec.Struct, frozen=True):
+    """A model as `GET /v1/models/{id}` shows it."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class Cards(msgspec.Struct, frozen=True):
+    """The answer of `GET /v1/models`."""
+
+    data: tuple[Card, ...]
+    object: Literal["list"] = "list"
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_s: float = 600.0
     #: How long a gateway that stops lets its streams run.
@@ -46,7 +62,7 @@ class Catalogue:
     """The models by every name that a request may use, and the bytes of `GET /v1/models`."""
 
     by_name: Mapping[str, Model] = field(default_factory=dict)
-    listing: bytes = b'{"data":[],"object":"list"}'
+    listing: bytes = msgspec.json.encode(Cards(()))
     cards: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     routing: Routing = "prefix"
@@ -61,11 +77,10 @@ def parse(user_config: Mapping[str, Any]) -> Catalogue:
                 raise ValueError(f"two models are called {name!r}")
     offered = [model for model in config.models if model.unavailable is None]
     cards = {model.name: _card(model) for model in offered}
-    data = b",".join(cards.values())
-    listing = b'{"data":[' + data + b'],"object":"list"}'
-    return Catalogue(by_name, listing, cards, config.limits, config.routing)
+    listing = msgspec.json.encode(Cards(tuple(cards.values())))
+    encoded = {name: msgspec.json.encode(card) for name, card in cards.items()}
+    return Catalogue(by_name, listing, encoded, config.limits, config.routing)
 
 
-def _card(model: Model) -> bytes:
-    card = {"id": model.name, "object": "model", "created": model.created, "owned_by": "lambda"}
-    return msgspec.json.encode(card)
+def _card(model: Model) -> Card:
+    return Card(model.name, "model", model.created, "lambda")

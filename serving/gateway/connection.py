@@ -172,6 +172,8 @@ class ClientConnection(asyncio.Protocol):
         if not self._held:
             self._app.outbox.add(self._write_held)
         self._held += data
+        if len(self._held) > WRITE_BUFFER_BYTES:  # so that a flood is paused within its first turn
+            self.write(b"")
 
     def _write_held(self) -> None:
         if self._held:

@@ -9,29 +9,42 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from math import inf
 from typing import Any
 
 from serving.bounds import Deadlines
-from serving.errors import ApiError, Refusal, quote
-from serving.gateway import admit
+from serving.errors import ApiError, Refusal
+from serving.fairness.claim import Places
+from serving.fairness.places import places
+from serving.gateway import admit, fault, openapi, scope
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
+from serving.gateway.inquest import Inquest
 from serving.gateway.job import Job
+from serving.gateway.limiter import reserve
 from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
+from serving.gateway.own_usage import own_usage
 from serving.gateway.parser import Head
+from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
-from serving.gateway.refusal import overloaded
+from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
+from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
-from serving.protocol import check_chat, check_completion
+from serving.limits.account import Hold
+from serving.limits.gate import Gate
+from serving.protocol import Checked, check_chat, check_completion
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Breaker, Symptom
+from serving.routing.ejection import judge
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
-from serving.snapshot import ReplicaReport, Snapshot
+from serving.snapshot import NO_USAGE, KeyNews, ReplicaReport, Snapshot
 from serving.spool import Spool
 
 _log = logging.getLogger(__name__)
@@ -56,13 +69,19 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.queue = Queue(self.loop.time, self.meters)
-        self.auth = Authenticator()
+        self.lines = Lines(self._places, self.loop.time)
+        self.inquest = Inquest(self.loop, self.deadlines.blame_s)
+        self.auth = Authenticator(wall_clock)
+        self.gate = Gate(self.loop.time)
         self.catalogue = Catalogue()
         self.fitter = Fitter({}, self._report_of, Counter(self).count)
         self.is_draining = False
         #: The version of the snapshot in force; -1 before the first.
         self.version = -1
         self._heard_s = self.loop.time()
+        self._key_news = KeyNews.UNREAD
+        self._has_keys = False
+        self._usage = NO_USAGE
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
         self._demands_replica_header = demands_replica_header
@@ -82,22 +101,36 @@ class GatewayCore:
 
     @property
     def is_out_of_touch(self) -> bool:
-        """No news for so long that a key that is taken may have been revoked."""
+        """No news of keys for so long that one that is taken may have been revoked."""
+        if self._key_news is KeyNews.LOST or not self._has_keys:
+            return True
         return self.loop.time() - self._heard_s >= self.deadlines.keys_s
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
-        self._heard_s = self.loop.time()
+        if self._key_news is not KeyNews.UNREAD:
+            self._heard_s = self.loop.time()
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
         self._token = snapshot.internal_token
-        self.auth.apply(snapshot.keys)
+        self._take_keys(snapshot)
+        self.gate.set_keys(snapshot.keys, snapshot.month)
+        self._usage = snapshot.usage
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
+        self.lines.changed()
+        self.inquest.apply(snapshot.deaths)
         self.queue.apply(snapshot.outlooks)
         for replica_set in self.queue.waiting():
             if self.is_served(replica_set):
                 self.queue.wake(replica_set)
+
+    def _take_keys(self, snapshot: Snapshot) -> None:
+        """Those of a Controller that has not read any say nothing: the known ones stay."""
+        self._key_news = snapshot.key_news
+        if snapshot.key_news is not KeyNews.UNREAD:
+            self._has_keys = True
+            self.auth.apply(snapshot.keys)
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)
@@ -112,11 +145,17 @@ class GatewayCore:
     def in_flight(self) -> tuple[tuple[str, int], ...]:
         return self._table.in_flight()
 
+    def left_out(self) -> tuple[str, ...]:
+        slots = self._table.by_id.values()
+        return tuple(slot.replica_id for slot in slots if not slot.breaker.is_closed)
+
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
         refusal = admit.check_head(head, self.auth)
         if refusal is None and head.key is not None and self.is_out_of_touch:
             return overloaded("Keys cannot be checked at present.")
+        if head.key is not None and head.key.id in self.gate.limits:
+            head.account = self.gate.account(head.key.id)
         return refusal
 
     def new_id(self) -> str:
@@ -127,8 +166,8 @@ class GatewayCore:
             self._serve(exchange)
         except ApiError as error:
             exchange.fail(error)
-        except Exception:  # noqa: BLE001 - the boundary of a request
-            _log.exception("request %s", exchange.id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            _log.error("request %s: %s", exchange.id, fault.where(error))
             exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
 
     def _serve(self, exchange: Exchange) -> None:
@@ -136,9 +175,13 @@ class GatewayCore:
         if kind is Kind.CHAT or kind is Kind.COMPLETION:
             self._generate(exchange, kind)
         elif kind is Kind.MODELS:
-            exchange.reply(self.catalogue.listing)
+            exchange.reply(scope.listing_for(self.catalogue, exchange.head.key))
         elif kind is Kind.MODEL:
-            exchange.reply(self._card(exchange.head.target))
+            exchange.reply(self._card(exchange.head))
+        elif kind is Kind.DOCUMENT:
+            exchange.reply(openapi.document())
+        elif kind is Kind.USAGE:
+            exchange.reply(own_usage(self._usage, exchange.key_id))
         elif kind is Kind.READY and not self._is_ready():
             exchange.reply(b'{"status":"unavailable"}', status=503)
         else:
@@ -147,28 +190,47 @@ class GatewayCore:
     def _is_ready(self) -> bool:
         return not (self.is_draining or self.version < 0 or self.is_out_of_touch)
 
-    def _card(self, target: bytes) -> bytes:
-        name = model_name(target) or ""
-        model = self.model(name)
-        return self.catalogue.cards[model.name]
-
-    def model(self, name: str) -> Model:
-        model = self.catalogue.by_name.get(name)
-        if model is None:
-            message = f"The model '{quote(name)}' does not exist."
-            raise ApiError(Refusal.MODEL_NOT_FOUND, message, param="model")
-        if model.unavailable is not None:
-            raise ApiError(Refusal.MODEL_NOT_FOUND, model.unavailable, param="model")
-        return model
+    def _card(self, head: Head) -> bytes:
+        name = model_name(head.target) or ""
+        return self.catalogue.cards[scope.model_for(self.catalogue, name, head.key).name]
 
     def _generate(self, exchange: Exchange, kind: Kind) -> None:
         check = check_chat if kind is Kind.CHAT else check_completion
         checked = check(exchange.body)
-        model = self.model(checked.model)
+        model = scope.model_for(self.catalogue, checked.model, exchange.head.key)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
+        self._check_quarantine(checked, model)
+        self._check_room(exchange.head, checked, model)
+        hold = self._reserve(exchange.head, checked, model)
         self.budget.in_flight += 1
-        exchange.job = Job(self, exchange, checked, model)
+        exchange.job = Job(self, exchange, checked, model, hold)
+
+    def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:
+        if head.account is None or head.key is None:
+            return None
+        # The one of the head may be gone: its body took its time, and nothing was left in it.
+        head.account = self.gate.account(head.key.id)
+        if head.account is None:
+            return None
+        report = self._report_of(model.replica_set)
+        return reserve(self.gate, head.account, checked, None if report is None else report.facts)
+
+    def _check_room(self, head: Head, checked: Checked, model: Model) -> None:
+        line = self.lines.of(model.replica_set)
+        tenant = tenant_of(head.key)
+        if line is not None and not line.has_room(tenant, checked.body_bytes):
+            self.meters.of(model.replica_set).turned_away()
+            raise self.busy()
+
+    def busy(self) -> ApiError:
+        """All replicas have what they can run, and the queue before them what may wait."""
+        return full(self._dice.randrange)
+
+    def _check_quarantine(self, checked: Checked, model: Model) -> None:
+        marks = self.inquest.quarantined
+        if marks and fingerprint(checked, model.replica_set) in marks:
+            raise quarantined()
 
     # What a job asks
     def job_ended(self, was_retrying: bool) -> None:
@@ -179,6 +241,39 @@ class GatewayCore:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)
         return self.router.choose(slots, ask, tried, self.loop.time(), self._dice.randrange)
+
+    def failed(self, slot: Slot, symptom: Symptom) -> None:
+        """A try at this replica failed; it may be left out from now on."""
+        slots = self._table.of(slot.report.replica_set)
+        if judge(slot, slots, symptom, self.loop.time()):
+            _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
+            self.lines.changed()
+
+    def first_token_s(self, breaker: Breaker) -> float:
+        """How long a stream waits for its first token."""
+        limit_s = self.deadlines.first_token_s
+        return limit_s if breaker.is_closed else min(limit_s, self._probe_s(breaker))
+
+    def whole_reply_s(self, slot: Slot) -> float:
+        """How long a reply that shows no tokens is waited for: without end, but for a probe that
+        somebody else could answer.
+        """
+        if slot.breaker.is_closed:
+            return inf
+        slots = self._table.of(slot.report.replica_set)
+        is_alone = not any(each.is_ready and each.breaker.is_closed for each in slots)
+        return inf if is_alone else self._probe_s(slot.breaker)
+
+    def _probe_s(self, breaker: Breaker) -> float:
+        """The longer it was out, the longer it is given, so that a slow one comes back too."""
+        return max(self.deadlines.probe_token_s, breaker.hold_s)
+
+    def _places(self, replica_set: str) -> Places:
+        return places(self._table.of(replica_set), self.loop.time())
+
+    def typical_tokens(self, replica_set: str) -> float:
+        """Of an answer."""
+        return self._table.traffic[replica_set].output_tokens
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""
@@ -213,6 +308,7 @@ class GatewayCore:
 
     # What the server calls
     def sweep(self) -> None:
+        self.inquest.sweep()
         since_s = time.monotonic() - self.deadlines.upstream_idle_s
         for upstream in self._upstreams.values():
             upstream.pool.close_older_than(since_s)

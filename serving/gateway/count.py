@@ -52,7 +52,7 @@ class Counter:
         """Always on a connection of its own choosing: a stale one is just a count not had."""
         connection = target.pool.idle() or await target.pool.connect()
         expected = self._core.expected_id(target.slot)
-        attempt = Attempt(expected, "", self._core.loop)
+        attempt = Attempt(expected, "", self._core.loop, target.slot.breaker)
         try:
             attempt.send(connection, target.request(Path.COUNT, self._core.new_id(), question))
             return _count.decode(await attempt.done).count

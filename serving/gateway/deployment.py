@@ -20,8 +20,12 @@ import ray
 
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
+from serving.gateway.inquest import Interrupted, unless
+from serving.gateway.leasing import Leasing
 from serving.gateway.server import Server, listen
+from serving.gateway.shipper import Shipper
 from serving.keystore import home
+from serving.limits.lease import Lease, ShareReport
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
@@ -32,6 +36,8 @@ PAUSE_S = 0.05
 RETRY_S = 0.25
 #: A Controller that has not answered by then is busy or gone; the next try is as good.
 POLL_DEADLINE_S = 5.0
+#: The ledger's own deadlines are shorter, and several gateways may wait in its line.
+SHIP_DEADLINE_S = 30.0
 #: The Controller starts beside the gateways and waits for reports before it gives out a snapshot.
 FIRST_NEWS_DEADLINE_S = 120.0
 
@@ -42,10 +48,20 @@ class _Exchange(Protocol):
     def remote(self, report: GatewayReport, known_version: int) -> Awaitable[Snapshot | None]: ...
 
 
+class _Lend(Protocol):
+    def remote(self, report: ShareReport) -> Awaitable[Lease | None]: ...
+
+
+class _RecordUsage(Protocol):
+    def remote(self, lines: bytes) -> Awaitable[bool]: ...
+
+
 class Controller(Protocol):
     """A handle to the Controller."""
 
     exchange: _Exchange
+    lend: _Lend
+    record_usage: _RecordUsage
 
 
 class Gateway:
@@ -61,9 +77,15 @@ class Gateway:
         self._id = f"gateway.{secrets.token_hex(4)}"
         self._node = ray.util.get_node_ip_address()
         self._host, self._port = host, port
-        self._core = GatewayCore(Spool(home() / "spool", self._id))
+        spool = Spool(home() / "spool", self._id)
+        self._core = GatewayCore(spool)
+        self._leasing = Leasing(self._id, self._core.gate, self._lend)
         self._server = Server(self._core, certificate)
-        self._poller = asyncio.get_running_loop().create_task(self._poll())
+        self._shipper = Shipper(spool, self._ship)
+        loop = asyncio.get_running_loop()
+        self._poller = loop.create_task(self._poll())
+        self._lessee = loop.create_task(self._leasing.run())
+        self._shipping = loop.create_task(self._shipper.run())
         try:
             async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
                 await self._informed.wait()
@@ -84,18 +106,25 @@ class Gateway:
             raise RuntimeError("the gateway no longer listens")
         if self._poller.done():
             raise RuntimeError("the gateway no longer asks the Controller for news")
+        if self._lessee.done():
+            raise RuntimeError("the gateway no longer asks the Controller for shares of limits")
+        if self._shipping.done():
+            raise RuntimeError("the gateway no longer brings its usage to the ledger")
 
     async def _poll(self) -> None:
         while True:
             pause_s = PAUSE_S
             try:
                 await self._exchange()
+            except Interrupted:
+                pass
             except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
                 _log.warning("no news from the Controller: %s", type(error).__name__)
                 pause_s = RETRY_S
             await asyncio.sleep(pause_s)
 
     async def _exchange(self) -> None:
+        inquest = self._core.inquest
         report = GatewayReport(
             gateway_id=self._id,
             node=self._node,
@@ -103,13 +132,28 @@ class Gateway:
             address=f"{self._host}:{self._port}",
             in_flight=self._core.in_flight(),
             demands=self._core.meters.report(),
+            deaths=inquest.deaths(),
+            left_out=self._core.left_out(),
         )
+        answer = self._controller.exchange.remote(report, self._core.version)
         async with asyncio.timeout(POLL_DEADLINE_S):
-            snapshot = await self._controller.exchange.remote(report, self._core.version)
+            snapshot = await unless(inquest.has_news, answer)
         self._core.heard()
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)
             self._informed.set()
+
+    async def _lend(self, report: ShareReport) -> Lease | None:
+        return await self._controller.lend.remote(report)
+
+    async def _ship(self, lines: bytes) -> bool:
+        """Usage to the ledger; true when it is there."""
+        try:
+            async with asyncio.timeout(SHIP_DEADLINE_S):
+                return await self._controller.record_usage.remote(lines)
+        except Exception as error:  # noqa: BLE001 - Ray's errors have no common root
+            _log.warning("usage not taken by the Controller: %s", type(error).__name__)
+            return False
 
     def __del__(self) -> Awaitable[None] | None:
         """Serve awaits this once before it ends the process; Python's own call finds nothing to
@@ -121,6 +165,11 @@ class Gateway:
     async def _leave(self, server: Server) -> None:
         await server.drain(self._core.grace_s)
         self._poller.cancel()
+        self._lessee.cancel()
+        if self._core.gate.limits:
+            await self._leasing.leave()
+        self._shipping.cancel()
+        await self._shipper.farewell()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ from typing import Protocol
 from serving.errors import ApiError, to_http
 from serving.gateway.chunk import chunk
 from serving.gateway.parser import Head, Message
+from serving.limits.headers import lines
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 _STATUS = {
@@ -63,6 +64,10 @@ class Exchange:
         return "" if self.head.key is None else self.head.key.id
 
     @property
+    def tenant(self) -> str:
+        return "" if self.head.key is None else self.head.key.tenant
+
+    @property
     def session(self) -> bytes | None:
         """As the caller names it; checked with the head."""
         return self.head.headers.get(b"x-session-id")
@@ -83,6 +88,10 @@ class Exchange:
             return _CLOSE
         return _KEEP if self.head.is_http_10 else b""
 
+    def _standing(self) -> bytes:
+        account = self.head.account
+        return b"" if account is None else lines(account)
+
     # A whole answer
     def reply(self, body: bytes, extra: bytes = b"", status: int = 200) -> None:
         """JSON; `extra` is whole header lines."""
@@ -102,8 +111,16 @@ class Exchange:
         self.is_started = True
         shown = b"" if self.head.method == b"HEAD" else body
         wire.write(
-            b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-            % (start, extra, self._connection(), self._shown_id(), len(body), shown)
+            b"%b%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
+            % (
+                start,
+                extra,
+                self._standing(),
+                self._connection(),
+                self._shown_id(),
+                len(body),
+                shown,
+            )
         )
         self._end(wire)
 
@@ -118,9 +135,10 @@ class Exchange:
         if not self._is_chunked:
             self.head.keep_alive = False
         coding = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
-        head = b"%b%b%b%bx-request-id: %b\r\n\r\n" % (
+        head = b"%b%b%b%b%bx-request-id: %b\r\n\r\n" % (
             _STREAM,
             extra,
+            self._standing(),
             coding,
             self._connection(),
             self._shown_id(),

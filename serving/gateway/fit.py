@@ -73,7 +73,7 @@ class Fitter:
         size = checked.size()
         ranges = {m.replica_set: token_range(size, self._facts(m)) for m in candidates}
         while True:
-            choice = choose(candidates, ranges, checked.max_tokens)
+            choice = choose(candidates, ranges, _asked(checked))
             if isinstance(choice, TooLong):
                 raise self._too_long(choice, checked)
             if isinstance(choice, NeedsCount):
@@ -123,5 +123,10 @@ class Fitter:
         if choice.tokens.is_guess:
             return unavailable()
         param = "messages" if checked.is_chat else "prompt"
-        message = explain(choice, checked.max_tokens)
+        message = explain(choice, _asked(checked))
         return ApiError(Refusal.CONTEXT_LENGTH_EXCEEDED, message, param=param)
+
+
+def _asked(checked: Checked) -> int | None:
+    """Tokens that the window must have room for beside the prompt."""
+    return checked.max_tokens or checked.min_tokens or None

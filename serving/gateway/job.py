@@ -16,17 +16,31 @@ import msgspec
 
 from serving import bounds, errors
 from serving.errors import ApiError, Refusal
-from serving.gateway import shape
+from serving.gateway import fault, shape
 from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
+from serving.gateway.auth import revoked_key
 from serving.gateway.config import Model
 from serving.gateway.exchange import Exchange
+from serving.gateway.limiter import cost
+from serving.gateway.place import place
 from serving.gateway.pool import Saturated, UpstreamConnection
-from serving.gateway.refusal import DiedWithIt, NotTaken, overloaded, unavailable, upstream
+from serving.gateway.refusal import (
+    DiedWithIt,
+    NotTaken,
+    overloaded,
+    quarantined,
+    unavailable,
+    upstream,
+)
 from serving.gateway.sse import EventFilter, Tokens
 from serving.gateway.stream import Passage, StreamAttempt
+from serving.gateway.turns import Stay
 from serving.gateway.upstream import Path, Upstream
+from serving.limits.account import Hold
 from serving.protocol import Checked
+from serving.protocol.fingerprint import fingerprint
+from serving.routing.breaker import Symptom
 from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Ask, Choice
 from serving.routing.table import Flight, Slot
@@ -52,6 +66,7 @@ class Job:
         "_exchange",
         "_flight",
         "_has_waited",
+        "_hold",
         "_is_recorded",
         "_is_retrying",
         "_max_tokens",
@@ -60,17 +75,25 @@ class Job:
         "_replica_id",
         "_started_s",
         "_started_wall_s",
+        "_stay",
         "_task",
         "_tokens",
     )
 
     def __init__(
-        self, core: "GatewayCore", exchange: Exchange, checked: Checked, asked: Model
+        self,
+        core: "GatewayCore",
+        exchange: Exchange,
+        checked: Checked,
+        asked: Model,
+        hold: Hold | None = None,
     ) -> None:
         self._core = core
         self._exchange = exchange
         self._checked = checked
         self._asked = asked
+        #: What a limited key has reserved for it.
+        self._hold = hold
         #: The model that answers; another than the one asked for after a fallback.
         self._model = asked
         #: What the engine is told where the caller named none.
@@ -80,6 +103,8 @@ class Job:
         self._events: EventFilter | None = None
         self._choice: Choice | None = None
         self._flight: Flight | None = None
+        #: Its place at a model whose places are counted.
+        self._stay: Stay | None = None
         self._replica_id = ""
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
@@ -104,10 +129,23 @@ class Job:
             self._attempt.resume()
 
     def sweep(self, now_s: float) -> None:
-        if now_s > self._deadline_s:
+        if self._hold is not None and self._events is not None:
+            self._hold.grow(self._events.events)
+        if self._stay is not None and not self._checked.streams:
+            self._stay.sweep(now_s)
+        if not self._core.auth.holds(self._exchange.key_id):
+            self.stop(revoked_key())
+        elif now_s > self._deadline_s:
+            self._blame_for_silence()
             self.stop(ApiError(Refusal.DEADLINE_EXCEEDED, "The request took too long."))
         elif self._attempt is not None:
             self._attempt.sweep(now_s)
+
+    def _blame_for_silence(self) -> None:
+        """A reply that never begins is all that is seen of a hang where nobody streams."""
+        is_first = self._reason is None and not self._exchange.is_started
+        if is_first and self._attempt is not None and self._choice is not None:
+            self._core.failed(self._choice.slot, Symptom.FAILED)
 
     def stop(self, reason: ApiError) -> None:
         """Ends the job with an answer; the first reason stands."""
@@ -125,8 +163,8 @@ class Job:
             self._refuse(failure.error)
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
-        except Exception:  # noqa: BLE001 - the boundary of a request
-            _log.exception("request %s", self._exchange.id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            _log.error("request %s: %s", self._exchange.id, fault.where(error))
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
             self._core.job_ended(self._is_retrying)
@@ -144,7 +182,7 @@ class Job:
         meter = self._core.meters.of(self._model.replica_set)
         meter.arrived(self._checked.body_bytes)
         try:
-            await self._forward(ask)
+            await self._forward_in_turn(ask)
         finally:
             meter.ended(self._checked.body_bytes)
 
@@ -154,6 +192,14 @@ class Job:
         if not core.is_served(replica_set) and core.queue.has_outlook(replica_set):
             self._has_waited = True
             await core.queue.wait(replica_set, self._checked.body_bytes, self._deadline_s)
+
+    async def _forward_in_turn(self, ask: Ask) -> None:
+        self._stay = await place(self._core, self._exchange, self._checked, self._model, ask)
+        try:
+            await self._forward(ask)
+        finally:
+            if self._stay is not None:
+                self._stay.ended(self._counted())
 
     async def _forward(self, ask: Ask) -> None:
         failure: NotTaken | None = None
@@ -167,22 +213,36 @@ class Job:
                     return await self._try(slot)
                 except NotTaken as error:
                     failure = error
+                    self._core.failed(slot, error.symptom)
             self._attempts.failed(slot.replica_id, failure.was_taken)
+            await self._blame(failure, slot)
             self._check_retry(failure)
+
+    async def _blame(self, failure: NotTaken, slot: Slot) -> None:
+        """A replica died with this request: no gateway shall lose a third one to it."""
+        if isinstance(failure, DiedWithIt) and failure.is_death:
+            mark = fingerprint(self._checked, self._asked.replica_set)
+            inquest = self._core.inquest
+            inquest.blame(mark, slot.replica_id)
+            if not self._exchange.is_started:
+                await inquest.heard(mark)
+            if mark in inquest.quarantined:
+                raise quarantined()
 
     def _check_retry(self, failure: NotTaken) -> None:
         """Returns when another replica may be asked; raises what the client hears otherwise."""
         if self._exchange.is_started:
             raise failure
         if self._attempts.died_with_it > 1:
-            raise ApiError(Refusal.INTERNAL, "Two replicas failed with this request.")
+            raise quarantined()
         if not self._attempts.may_retry() or not self._may_spend():
             raise failure
 
     def _may_spend(self) -> bool:
-        """Takes this job's place in the retry budget, once."""
-        if not self._is_retrying:
-            self._is_retrying = self._core.budget.take()
+        """Takes this job's place in the retry budget, or looks whether it may be kept."""
+        if self._is_retrying:
+            return self._core.budget.holds()
+        self._is_retrying = self._core.budget.take()
         return self._is_retrying
 
     # One try
@@ -205,8 +265,8 @@ class Job:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
             connection = await self._connect(target)
-        except NotTaken:
-            raise DiedWithIt(upstream()) from None
+        except NotTaken as failure:
+            raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
 
     async def _connect(self, target: Upstream) -> UpstreamConnection:
@@ -215,8 +275,7 @@ class Job:
         except Saturated:
             raise NotTaken(overloaded()) from None
         except OSError:
-            target.slot.suspect_until_s = self._core.loop.time() + self._core.deadlines.suspect_s
-            raise NotTaken(unavailable(1)) from None
+            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes
@@ -235,26 +294,30 @@ class Job:
         core, checked = self._core, self._checked
         expected = core.expected_id(slot)
         param = "messages" if checked.is_chat else "prompt"
+        breaker = slot.breaker
         if not checked.streams:
-            return Attempt(expected, param, core.loop)
+            return Attempt(expected, param, core.loop, breaker, core.whole_reply_s(slot))
         model = self._model
         self._events = EventFilter(slot.report.served_name, model.name, checked.wants_usage)
         limit = checked.max_tokens or model.window_tokens
         passage = Passage(
             exchange=self._exchange,
             events=self._events,
-            deadlines=core.deadlines,
+            first_token_s=core.first_token_s(breaker),
+            between_tokens_s=core.deadlines.between_tokens_s,
             extra=self._fallback_header(),
             most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,
             settle=self._settle,
             began=self._began,
         )
-        return StreamAttempt(expected, param, core.loop, passage)
+        return StreamAttempt(expected, param, core.loop, breaker, passage)
 
     def _began(self) -> None:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
         if self._flight is not None:
             self._flight.began()
+        if self._stay is not None:
+            self._stay.began()
         if not self._has_waited:
             after_s = self._core.loop.time() - self._started_s
             self._core.meters.of(self._model.replica_set).began(after_s)
@@ -304,7 +367,10 @@ class Job:
     def _settle(self) -> None:
         self._record(Outcome.COMPLETE)
         tokens = self._counted()
-        if self._choice is not None and tokens.prompt_tokens:
+        if self._choice is None:
+            return
+        self._choice.slot.breaker.succeeded()
+        if tokens.prompt_tokens:
             self._core.router.learn(
                 self._choice,
                 Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),
@@ -315,6 +381,10 @@ class Job:
             return
         self._is_recorded = True
         tokens = self._counted()
+        if self._hold is not None:
+            is_abandoned = self._exchange.is_gone or self._reason is not None
+            sent = tokens if self._attempts.count else None
+            self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
         self._core.spool.append(
             UsageRecord(
                 self._exchange.id,
@@ -329,15 +399,20 @@ class Job:
                 self._started_wall_s,
                 self._core.loop.time() - self._started_s,
                 self._attempts.count,
+                self._exchange.tenant,
+                self._is_estimated(outcome),
             )
         )
 
+    def _is_estimated(self, outcome: Outcome) -> bool:
+        """Whether an engine may have made tokens that it has not told us of."""
+        if not self._attempts.count or outcome is Outcome.REFUSED_BY_ENGINE:
+            return False
+        if self._events is not None:
+            return self._events.tokens is None
+        return self._tokens is _NO_TOKENS
+
     def _counted(self) -> Tokens:
-        """The engine's own numbers; of a stream without them the events passed on, a token each."""
-        events = self._events
-        if events is None:
+        if self._events is None:
             return self._tokens
-        if events.tokens is not None:
-            return events.tokens
-        openings = self._checked.n if self._checked.is_chat else 0
-        return Tokens(0, max(0, events.events - openings))
+        return self._events.counted(self._checked.n if self._checked.is_chat else 0)

@@ -4,6 +4,9 @@ On the path of every request, so it is a few additions. Counts only grow, what i
 and down: a report that is lost costs nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from serving import histogram
 from serving.routing.prefix import BYTES_PER_TOKEN
 from serving.snapshot import DemandReport
@@ -17,7 +20,7 @@ class Meter:
     def __init__(self) -> None:
         self.arrivals = 0
         self.tokens_in_flight = 0
-        #: Requests that wait for a first replica.
+        #: Requests that wait for a first replica, or for a place at a saturated model.
         self.queued = 0
         self._first_tokens = [0] * histogram.BUCKETS
 
@@ -29,6 +32,19 @@ class Meter:
         """To be called once for each call of `waits`, with the same number."""
         self.queued -= 1
         self.tokens_in_flight -= body_bytes // BYTES_PER_TOKEN
+
+    @contextmanager
+    def in_line(self) -> Iterator[None]:
+        """While a request that has arrived waits for a place."""
+        self.queued += 1
+        try:
+            yield
+        finally:
+            self.queued -= 1
+
+    def turned_away(self) -> None:
+        """A request that found no place, not even to wait."""
+        self.arrivals += 1
 
     def arrived(self, body_bytes: int) -> None:
         self.arrivals += 1

@@ -14,6 +14,8 @@ import httptools
 from serving import bounds
 from serving.errors import ApiError, Refusal
 from serving.gateway.route import Kind
+from serving.limits.account import Account
+from serving.limits.terms import Priority
 from serving.snapshot import KeyRecord
 
 
@@ -30,8 +32,8 @@ class Head:
     """The request line and the headers we look at; all others are counted and forgotten."""
 
     method: bytes = b""
-    target: bytes = b""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    target: bytes = field(default=b"", repr=False)
+    headers: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     #: Wanted headers that came more than once.
     repeated: set[bytes] | None = None
     is_http_10: bool = False
@@ -39,6 +41,10 @@ class Head:
     #: Noted by the check of the head.
     kind: Kind | None = None
     key: KeyRecord | None = None
+    #: What the caller claims, of what its key may.
+    priority: Priority | None = None
+    #: Of a key with limits.
+    account: Account | None = None
 
 
 @dataclass(slots=True)
@@ -46,7 +52,7 @@ class Message:
     """A whole request, or one whose head alone was refused."""
 
     head: Head
-    body: bytes
+    body: bytes = field(repr=False)
     refused: ApiError | None = None
 
 
@@ -61,6 +67,7 @@ _WANTED = frozenset(
         b"host",
         b"x-request-id",
         b"x-session-id",
+        b"x-flotilla-priority",
     )
 )
 
@@ -114,7 +121,8 @@ class RequestParser:
     def wants_continue(self) -> bool:
         """The client waits for a word before it sends the body, and may have it."""
         head = self.head
-        return self.phase is Phase.BODY and b"expect" in head.headers and not head.is_http_10
+        expects = head.headers.get(b"expect", b"").lower() == b"100-continue"
+        return self.phase is Phase.BODY and expects and not head.is_http_10
 
     def _check_swallowed(self) -> None:
         """Bounds on what llhttp takes without a callback: half a header line, a chunk's
@@ -149,6 +157,8 @@ class RequestParser:
         self._head_bytes += len(name) + len(value) + 4
         if self._count > bounds.HEADER_COUNT or self._head_bytes > bounds.HEADER_BYTES:
             raise _Stop(_headers_too_large())
+        if self.phase is Phase.BODY:
+            return  # a trailer: the head was judged without it
         name = name.lower()
         if name in _WANTED:
             headers = self.head.headers

@@ -3,16 +3,22 @@ reaches a client.
 """
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
 from serving.errors import ApiError, FieldError, Refusal
+from serving.routing.breaker import Symptom
 
+#: A place is free again within the time of an answer.
+MOST_RETRY_AFTER_S = 10
 _MESSAGE_CHARS = 300
 #: Paths, addresses, class names with modules, tracebacks.
 _UNSAFE = re.compile(
     r"/\w+/|0x[0-9a-fA-F]{6,}|Traceback|\w+\.\w+\.\w+|Error\(|<\w+ object", re.ASCII
 )
+#: What vLLM answers everybody with whose engine has died.
+_ENGINE_DEAD = re.compile(r"EngineCore|EngineDead")
 _CONTEXT = re.compile(
     r"context length|max_model_len|longer than the maximum model length|maximum input length"
 )
@@ -23,15 +29,24 @@ class NotTaken(Exception):
 
     was_taken = False
 
-    def __init__(self, error: ApiError) -> None:
+    def __init__(self, error: ApiError, symptom: Symptom = Symptom.BUSY) -> None:
         super().__init__(error.message)
         self.error = error
+        self.symptom = symptom
 
 
 class DiedWithIt(NotTaken):
     """The replica had it and failed: blame is possible, so one more try at most."""
 
     was_taken = True
+
+    def __init__(self, error: ApiError, symptom: Symptom = Symptom.FAILED) -> None:
+        super().__init__(error, symptom)
+
+    @property
+    def is_death(self) -> bool:
+        """Whether the request may be what killed it."""
+        return self.symptom in (Symptom.DIED, Symptom.HUNG, Symptom.UNREACHABLE)
 
 
 class _Inner(msgspec.Struct):
@@ -66,10 +81,12 @@ def translate(status: int, body: bytes, param: str) -> Exception:
     if status in (429, 503):
         return NotTaken(overloaded())
     if status == 404:
-        return NotTaken(unavailable())
+        return NotTaken(unavailable(), Symptom.FAILED)
     if status in (401, 403):
-        return NotTaken(upstream("The replica did not take the gateway's credentials."))
-    return DiedWithIt(upstream())
+        return NotTaken(
+            upstream("The replica did not take the gateway's credentials."), Symptom.UNREACHABLE
+        )
+    return DiedWithIt(upstream(), Symptom.DIED if _ENGINE_DEAD.search(message) else Symptom.FAILED)
 
 
 def translate_event(body: bytes, param: str) -> Exception:
@@ -99,6 +116,19 @@ def upstream(message: str = "The replica failed before it answered.") -> ApiErro
 
 def overloaded(message: str = "All replicas of this model are busy.") -> ApiError:
     return ApiError(Refusal.OVERLOADED, message, retry_after_s=1)
+
+
+def full(dice: Callable[[int], int]) -> ApiError:
+    """Refused clients are told different times, so that they do not come back together."""
+    message = "All replicas of this model are busy."
+    seconds = 1 + dice(MOST_RETRY_AFTER_S)
+    return ApiError(Refusal.OVERLOADED, message, retry_after_s=seconds)
+
+
+def quarantined() -> ApiError:
+    """The answer says not to try again: whoever does would take one more replica down."""
+    message = "Replicas failed with this request twice; it is not tried again. Change it."
+    return ApiError(Refusal.INTERNAL, message)
 
 
 def shutting_down() -> ApiError:

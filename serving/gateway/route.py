@@ -14,8 +14,10 @@ class Kind(Enum):
     COMPLETION = auto()
     MODELS = auto()
     MODEL = auto()
+    USAGE = auto()
     HEALTH = auto()
     READY = auto()
+    DOCUMENT = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +27,26 @@ class Route:
     needs_key: bool = True
 
 
-_ROUTES = {
+ROUTES = {
     b"/v1/chat/completions": Route(Kind.CHAT, b"POST"),
     b"/v1/completions": Route(Kind.COMPLETION, b"POST"),
     b"/v1/models": Route(Kind.MODELS, b"GET"),
+    b"/v1/usage": Route(Kind.USAGE, b"GET"),
     b"/healthz": Route(Kind.HEALTH, b"GET", needs_key=False),
     b"/readyz": Route(Kind.READY, b"GET", needs_key=False),
+    b"/openapi.json": Route(Kind.DOCUMENT, b"GET"),
 }
-_ONE_MODEL = Route(Kind.MODEL, b"GET")
+ONE_MODEL = Route(Kind.MODEL, b"GET")
 
 
 def find(target: bytes) -> Route | None:
-    route = _ROUTES.get(target)
+    route = ROUTES.get(target)
     if route is not None:
         return route
     path = target.partition(b"?")[0]
     if path.startswith(_MODEL_PREFIX) and model_name(target) is not None:
-        return _ONE_MODEL
-    return _ROUTES.get(path)
+        return ONE_MODEL
+    return ROUTES.get(path)
 
 
 def model_name(target: bytes) -> str | None:
@@ -50,9 +54,10 @@ def model_name(target: bytes) -> str | None:
     segment.
     """
     segment = target.partition(b"?")[0].removeprefix(_MODEL_PREFIX)
-    if not segment or b"/" in segment or segment in (b".", b".."):
+    if not segment or b"/" in segment:
         return None
     try:
-        return unquote_to_bytes(segment).decode()
+        name = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         return None
+    return None if name in (".", "..") else name

@@ -68,7 +68,7 @@ class EventFilter:
         self._opening_bytes = 0
         self._our_opening = b""
         self.tokens: Tokens | None = None
-        #: Events passed on; about the tokens sent so far.
+        #: Events with a choice that were passed on; about the tokens sent so far.
         self.events = 0
         self.is_done = False
         #: By `[DONE]` or by an error event; nothing behind it is passed on.
@@ -89,6 +89,12 @@ class EventFilter:
             return self._our_opening + data[self._opening_bytes :]
         return self._feed(data)
 
+    def counted(self, openings: int) -> Tokens:
+        """The engine's own numbers; without them the events passed on, a token each but for those
+        that open a choice.
+        """
+        return self.tokens or Tokens(0, max(0, self.events - openings))
+
     def _feed(self, data: bytes) -> bytes:
         if self.is_over:
             return b""
@@ -102,7 +108,7 @@ class EventFilter:
             data = data[: data.find(DONE)]
         if _NO_CHOICES in data:
             data = self._metered(data)
-        self.events += data.count(_END)
+        self.events += data.count(_CHOICE)
         return self._ours(data)
 
     def _ours(self, data: bytes) -> bytes:

@@ -20,6 +20,7 @@ from serving.bounds import Deadlines
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
+from serving.limits.lease import WHOLE
 from serving.snapshot import KeyRecord, Phase, ReplicaReport, Snapshot
 from serving.spool import Spool
 
@@ -47,6 +48,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tls-key", type=Path, help="of the certificate")
     parser.add_argument("--spool", type=Path, required=True, help="folder for usage records")
     parser.add_argument("--window", type=int, default=131_072, help="tokens")
+    parser.add_argument(
+        "--most-running", type=int, default=0, help="requests a replica runs at once; 0: no limit"
+    )
     parser.add_argument("--grace", type=float, default=GRACE_S, help="seconds to finish on SIGTERM")
     arguments = parser.parse_args()
     if (arguments.tls_certificate is None) is not (arguments.tls_key is None):
@@ -83,6 +87,7 @@ def _report(arguments: argparse.Namespace, number: int) -> ReplicaReport:
         served_name=arguments.model,
         phase=Phase.READY,
         window_tokens=arguments.window,
+        most_running=arguments.most_running,
     )
 
 
@@ -91,7 +96,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     core = GatewayCore(
         spool,
         # There is no Controller to hear from, and no front door that would look elsewhere.
-        Deadlines(keys_s=inf, notice_s=0.0),
+        Deadlines(keys_s=inf, notice_s=0.0, blame_s=0.0),
         demands_replica_header=arguments.replica_id is not None,
     )
     model = {
@@ -102,6 +107,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     }
     core.apply_user_config({"models": [model]})
     core.apply_snapshot(_snapshot(arguments))
+    core.gate.take(WHOLE, inf)
     server = Server(core, _certificate(arguments))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,14 +1,18 @@
-"""A try whose reply is a stream: passed on read by read, with no task and no JSON between."""
+"""A try whose reply is a stream: passed on read by read, with no task and no JSON between.
+
+Its watchdog goes by tokens: bytes that are none keep no stream alive. A stream that stands still is
+given up; where the replica makes no tokens for anybody else either, it is the replica that hangs.
+"""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.bounds import Deadlines
 from serving.gateway.attempt import Attempt
 from serving.gateway.exchange import Exchange
 from serving.gateway.refusal import DiedWithIt, translate_event, upstream
 from serving.gateway.sse import DONE, EventFilter, Garbled
+from serving.routing.breaker import Breaker, Symptom
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,9 @@ class Passage:
 
     exchange: Exchange
     events: EventFilter
-    deadlines: Deadlines
+    #: Until the first token.
+    first_token_s: float
+    between_tokens_s: float
     #: Our own header lines for the client.
     extra: bytes
     #: An engine that makes more than this ignores its limit.
@@ -31,23 +37,23 @@ class Passage:
 class StreamAttempt(Attempt):
     """Holds the status line until the first event is here; after that a failure is an event."""
 
-    __slots__ = ("_events", "_exchange", "_is_moving", "_is_paused", "_last_s", "_loop", "_passage")
+    __slots__ = ("_events", "_exchange", "_is_paused", "_last_s", "_passage", "_swept_tokens")
 
     def __init__(
         self,
         expected: bytes | None,
         param: str,
         loop: asyncio.AbstractEventLoop,
+        breaker: Breaker,
         passage: Passage,
     ) -> None:
-        super().__init__(expected, param, loop)
-        self._loop = loop
+        super().__init__(expected, param, loop, breaker)
         self._passage = passage
         self._exchange = passage.exchange
         self._events = passage.events
         self._last_s = loop.time()
-        #: Since the last sweep, whose clock dates it: no look at a clock for each token.
-        self._is_moving = False
+        #: By the last sweep, whose clock dates what came since: no look at one for each token.
+        self._swept_tokens = 0
         self._is_paused = False
 
     def on_data(self, data: bytes) -> None:
@@ -55,7 +61,6 @@ class StreamAttempt(Attempt):
             super().on_data(data)
             return
         events, exchange = self._events, self._exchange
-        self._is_moving = True
         try:
             out = events.feed(data)
         except Garbled:
@@ -95,7 +100,7 @@ class StreamAttempt(Attempt):
             super().on_end()
             return
         self.is_over = True
-        self._fail(DiedWithIt(upstream("The replica's stream ended early.")))
+        self._fail(DiedWithIt(upstream("The replica's stream ended early."), Symptom.DIED))
 
     def release(self) -> None:
         """A complete stream's connection may still owe its last chunk: it is given a moment."""
@@ -114,12 +119,20 @@ class StreamAttempt(Attempt):
         super().resume()
 
     def sweep(self, now_s: float) -> None:
-        if self._is_moving:
-            self._is_moving, self._last_s = False, now_s
+        tokens = self._events.events
+        if tokens != self._swept_tokens:
+            self._swept_tokens = tokens
+            self._last_s = self._breaker.progress_s = now_s
         if self._is_paused:
             return
-        deadlines = self._passage.deadlines
-        started = self._exchange.is_started
-        limit_s = deadlines.between_tokens_s if started else deadlines.first_token_s
+        passage = self._passage
+        limit_s = passage.between_tokens_s if tokens else passage.first_token_s
         if now_s - self._last_s > limit_s:
-            self._fail(DiedWithIt(upstream("The replica has stopped making tokens.")))
+            self._stalled(now_s, limit_s)
+
+    def _stalled(self, now_s: float, limit_s: float) -> None:
+        if now_s - self._breaker.progress_s > limit_s:
+            self._fail_hung()
+        else:
+            error = upstream("The replica makes tokens for others only.")
+            self._fail(DiedWithIt(error, Symptom.FAILED))

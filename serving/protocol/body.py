@@ -1,15 +1,14 @@
 """A body, checked: what the gateway needs to know of it, and what the engine gets."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from serving.context import Size
 from serving.errors import FieldError
-from serving.protocol import canonical, field
-from serving.protocol.check import Json, invalid, missing, unknown, unsupported
+from serving.protocol import canonical
+from serving.protocol.check import Json, invalid
 from serving.protocol.fast import (
     FastChat,
     FastCompletion,
@@ -17,7 +16,8 @@ from serving.protocol.fast import (
     read_chat,
     read_completion,
 )
-from serving.protocol.field import Check
+from serving.protocol.field import CHAT, COMPLETION
+from serving.protocol.kind import Record
 from serving.protocol.size import size_of
 from serving.protocol.syntax import decode
 
@@ -39,7 +39,9 @@ class Checked:
     max_tokens: int | None
     #: Bytes of the body as it came.
     body_bytes: int
-    payload: FastChat | FastCompletion | Json
+    payload: FastChat | FastCompletion | Json = field(repr=False)
+    #: Tokens that the answer has at least.
+    min_tokens: int = 0
 
     def encode(self, served_name: str, max_tokens: int | None) -> bytes:
         """The engine's body; `max_tokens` stands in where the caller named none."""
@@ -59,6 +61,12 @@ class Checked:
         plain: Json = msgspec.to_builtins(self.payload)
         return plain
 
+    @property
+    def prompts(self) -> int:
+        """More than one only of a completion; each is answered `n` times."""
+        prompt = self.payload.get("prompt") if isinstance(self.payload, dict) else None
+        return len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+
     def size(self) -> Size:
         return size_of(self.plain())
 
@@ -71,8 +79,7 @@ def check_chat(body: bytes) -> Checked:
     fast = read_chat(body)
     if fast is not None:
         return _from_fast(fast, len(body), True)
-    known = (field.CHAT, field.CHAT_WITHOUT_EFFECT, field.CHAT_UNSUPPORTED)
-    fields = _check(decode(body), known, ("model", "messages"))
+    fields = _check(decode(body), CHAT)
     _check_tool_fields(fields)
     if fields.get("top_logprobs") is not None and not fields.get("logprobs"):
         raise invalid("top_logprobs", "goes with 'logprobs': true only")
@@ -83,8 +90,11 @@ def check_completion(body: bytes) -> Checked:
     fast = read_completion(body)
     if fast is not None:
         return _from_fast(fast, len(body), False)
-    known = (field.COMPLETION, field.COMPLETION_WITHOUT_EFFECT, field.COMPLETION_UNSUPPORTED)
-    return _from_fields(_check(decode(body), known, ("model", "prompt")), len(body), False)
+    given = decode(body)
+    fields = _check(given, COMPLETION)
+    if given.get("best_of") is not None and fields.get("n", 1) > 1:
+        raise invalid("best_of", "is below 'n'")
+    return _from_fields(fields, len(body), False)
 
 
 def _from_fast(fast: FastChat | FastCompletion, body_bytes: int, is_chat: bool) -> Checked:
@@ -102,42 +112,19 @@ def _from_fast(fast: FastChat | FastCompletion, body_bytes: int, is_chat: bool) 
     )
 
 
-Known = tuple[Mapping[str, Check], Mapping[str, Check], Collection[str]]
-
-
-def _check(body: Any, known: Known, required: Collection[str]) -> Json:
+def _check(body: Any, shape: Record) -> Json:
     """Every field in its class; those without effect are gone from the result."""
     if not isinstance(body, dict):
         raise FieldError("The body must be a JSON object.", None, "invalid_type")
-    supported, without_effect, refused = known
-    kept: Json = {}
-    for name, value in body.items():
-        check = supported.get(name) or without_effect.get(name)
-        if check is None:
-            _check_other(name, value, refused)
-        elif value is not None:
-            checked = check(value, name)
-            if name in supported:
-                kept[name] = checked
-    for name in required:
-        if name not in kept:
-            raise missing(name)
-    return kept
-
-
-def _check_other(name: str, value: Any, refused: Collection[str]) -> None:
-    """A field of OpenAI's that we do not have may be null; a field nobody has may not be there."""
-    if name not in refused:
-        raise unknown(name)
-    if value is not None:
-        raise unsupported(name)
+    return shape(body, "")
 
 
 def _from_fields(fields: Json, body_bytes: int, is_chat: bool) -> Checked:
     max_tokens = fields.get("max_tokens")
     if "max_completion_tokens" in fields:
         max_tokens = _same(max_tokens, fields["max_completion_tokens"])
-    if max_tokens is not None and fields.get("min_tokens", 0) > max_tokens:
+    min_tokens = fields.get("min_tokens", 0)
+    if max_tokens is not None and min_tokens > max_tokens:
         raise invalid("min_tokens", "is above the most tokens asked for")
     streams, options = fields.get("stream", False), fields.pop("stream_options", None)
     if options is not None and not streams:
@@ -152,6 +139,7 @@ def _from_fields(fields: Json, body_bytes: int, is_chat: bool) -> Checked:
         wants_logprobs=bool(fields.get("logprobs")),
         n=fields.get("n", 1),
         max_tokens=max_tokens,
+        min_tokens=min_tokens,
         body_bytes=body_bytes,
         payload=fields,
     )

@@ -17,7 +17,9 @@ Stop = Annotated[str, Meta(min_length=1, max_length=bounds.STOP_CHARS)]
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    pass
+    def __repr__(self) -> str:
+        """Without its fields: they hold prompts."""
+        return f"{type(self).__name__}()"
 
 
 class StreamOptions(Strict):

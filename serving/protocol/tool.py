@@ -1,93 +1,65 @@
 """Tools, the choice among them, and the shape asked of the answer."""
 
-import re
-from typing import Any
-
 from serving import bounds
-from serving.protocol.check import (
-    Json,
-    array,
-    boolean,
-    invalid,
-    needed,
-    one_of,
-    only,
-    record,
-    text,
-    wrong_type,
+from serving.protocol.check import Json, invalid
+from serving.protocol.kind import Choice, Either, Flag, Listing, Record, Ruled, Tagged, Text
+from serving.protocol.schema import Schema
+
+_NAME = Text(
+    most=bounds.FUNCTION_NAME_CHARS,
+    least=1,
+    pattern="[A-Za-z0-9_-]+",
+    words="may hold letters, digits, '_' and '-' only",
 )
-from serving.protocol.schema import check_schema
+_DESCRIPTION = Text(most=bounds.DESCRIPTION_CHARS)
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
+FUNCTION = Record(
+    {"name": _NAME, "description": _DESCRIPTION, "parameters": Schema(), "strict": Flag()},
+    required=("name",),
+)
+TOOL = Record(
+    {"type": Choice(("function",), refused=("custom",)), "function": FUNCTION},
+    required=("function",),
+    refused=("custom",),
+    defaults={"type": "function"},
+)
 
 
-def check_tools(value: Any, path: str) -> list[Json]:
+def _check_names(tools: list[Json], path: str) -> None:
     names: set[str] = set()
-    entries = array(value, path, most=bounds.TOOLS, least=1)
-    return [_tool(entry, f"{path}[{i}]", names) for i, entry in enumerate(entries)]
+    for index, tool in enumerate(tools):
+        name = tool["function"]["name"]
+        if name in names:
+            raise invalid(f"{path}[{index}].function.name", "is the name of an earlier tool, too")
+        names.add(name)
 
 
-def _tool(value: Any, path: str, names: set[str]) -> Json:
-    fields = only(record(value, path), path, ("type", "function"))
-    one_of(fields.get("type", "function"), f"{path}.type", ("function",))
-    at = f"{path}.function"
-    function = _function(record(needed(fields, "function", path), at), at)
-    if function["name"] in names:
-        raise invalid(f"{at}.name", "is the name of an earlier tool, too")
-    names.add(function["name"])
-    return {"type": "function", "function": function}
+TOOLS = Ruled(Listing(TOOL, most=bounds.TOOLS, least=1), _check_names)
 
+NAMED_CHOICE = Record(
+    {
+        "type": Choice(("function",), refused=("custom", "allowed_tools")),
+        "function": Record({"name": _NAME}, required=("name",)),
+    },
+    required=("type", "function"),
+    refused=("custom", "allowed_tools"),
+)
+TOOL_CHOICE = Either(
+    Choice(("none", "auto", "required")), NAMED_CHOICE, dict, "a string or an object"
+)
 
-def _function(fields: Json, path: str) -> Json:
-    fields = only(fields, path, ("name", "description", "parameters", "strict"))
-    _name(needed(fields, "name", path), f"{path}.name")
-    if "description" in fields:
-        text(fields["description"], f"{path}.description", most=bounds.DESCRIPTION_CHARS)
-    if "strict" in fields:
-        boolean(fields["strict"], f"{path}.strict")
-    if "parameters" in fields:
-        check_schema(fields["parameters"], f"{path}.parameters")
-    return fields
-
-
-def _name(value: Any, path: str) -> str:
-    name = text(value, path, most=bounds.FUNCTION_NAME_CHARS, least=1)
-    if not _NAME.fullmatch(name):
-        raise invalid(path, "may hold letters, digits, '_' and '-' only")
-    return name
-
-
-def check_tool_choice(value: Any, path: str) -> str | Json:
-    if isinstance(value, str):
-        return one_of(value, path, ("none", "auto", "required"))
-    if not isinstance(value, dict):
-        raise wrong_type(path, "a string or an object")
-    fields = only(value, path, ("type", "function"))
-    one_of(needed(fields, "type", path), f"{path}.type", ("function",))
-    at = f"{path}.function"
-    function = only(record(needed(fields, "function", path), at), at, ("name",))
-    name = _name(needed(function, "name", at), f"{at}.name")
-    return {"type": "function", "function": {"name": name}}
-
-
-def check_response_format(value: Any, path: str) -> Json:
-    fields = only(record(value, path), path, ("type", "json_schema"))
-    kinds = ("text", "json_object", "json_schema")
-    kind = one_of(needed(fields, "type", path), f"{path}.type", kinds)
-    if kind != "json_schema":
-        if "json_schema" in fields:
-            raise invalid(f"{path}.json_schema", "goes with type 'json_schema' only")
-        return {"type": kind}
-    at = f"{path}.json_schema"
-    return {"type": kind, "json_schema": _json_schema(needed(fields, "json_schema", path), at)}
-
-
-def _json_schema(value: Any, path: str) -> Json:
-    fields = only(record(value, path), path, ("name", "description", "schema", "strict"))
-    _name(needed(fields, "name", path), f"{path}.name")
-    if "description" in fields:
-        text(fields["description"], f"{path}.description", most=bounds.DESCRIPTION_CHARS)
-    if "strict" in fields:
-        boolean(fields["strict"], f"{path}.strict")
-    check_schema(needed(fields, "schema", path), f"{path}.schema")
-    return fields
+JSON_SCHEMA = Record(
+    {"name": _NAME, "description": _DESCRIPTION, "schema": Schema(), "strict": Flag()},
+    required=("name", "schema"),
+)
+RESPONSE_FORMAT = Tagged(
+    "type",
+    {
+        "text": Record({"type": Choice(("text",))}),
+        "json_object": Record({"type": Choice(("json_object",))}),
+        "json_schema": Record(
+            {"type": Choice(("json_schema",)), "json_schema": JSON_SCHEMA},
+            required=("json_schema",),
+        ),
+    },
+)

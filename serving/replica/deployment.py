@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import secrets
+import time
 from typing import Any
 
 from ray import serve
@@ -29,6 +30,8 @@ from serving.replica.network import interface_of, node_address
 from serving.replica.port import Port
 from serving.replica.registration import REPORT_PERIOD_S, Registration
 from serving.replica.spec import ReplicaSpec
+from serving.replica.tally import Tally
+from serving.replica.telling import Telling
 from serving.replica.warden import guard_this_process
 from serving.replica.weights import located
 from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
@@ -59,6 +62,9 @@ class Replica:
         self._port: Port | None = None
         self._watch: asyncio.Task[None] | None = None
         self._registration = Registration(self._report, self._accept_tokens)
+        accelerators = self._spec.tensor * self._spec.pipeline
+        self._tally = Tally(self._id, accelerators, time.monotonic)
+        self._telling = Telling(self._tally, self._registration.record_counts)
         self._warden = guard_this_process()
         set_environment(self._spec, self._node, interface_of(self._node))
         here = await asyncio.to_thread(located, self._spec, self._node)
@@ -73,6 +79,7 @@ class Replica:
         engine.attach(self._port.server)
         self._phase = Phase.READY
         await self._registration.join()
+        self._teller = asyncio.create_task(self._telling.run())
 
     async def check_health(self) -> None:
         """Raises when the engine is dead; the watch ends the process before most checks see it."""
@@ -90,6 +97,7 @@ class Replica:
             self._phase = Phase.DRAINING
             await self._registration.report()
             await self._drain()
+            await self._telling.farewell()
             await self._registration.leave(self._id)
         if self._watch is not None:
             self._watch.cancel()
@@ -102,7 +110,7 @@ class Replica:
     async def _start_engine(self, here: ReplicaSpec) -> Engine:
         """Starts the leader's engine; a stage lost meanwhile fails the start at once."""
         rendezvous = self._gang.run()
-        starting = asyncio.create_task(Engine.start(stage_argv(here, rendezvous)))
+        starting = asyncio.create_task(Engine.start(stage_argv(here, rendezvous), self._tally))
         lost = asyncio.create_task(self._gang.lost())
         first = asyncio.FIRST_COMPLETED
         await asyncio.wait({starting, lost}, timeout=START_DEADLINE_S, return_when=first)
@@ -149,6 +157,7 @@ class Replica:
             window_tokens=self._spec.window_tokens,
             facts=self._facts,
             load=self._engine.load() if self._engine else Load(),
+            most_running=self._engine.most_running if self._engine else 0,
             pid=os.getpid(),
         )
 

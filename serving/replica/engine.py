@@ -12,6 +12,8 @@ from typing import Any
 from serving.replica.errors import EngineFailed
 from serving.replica.load import LoadMeter
 from serving.replica.spec import ReplicaSpec
+from serving.replica.tally import Tally
+from serving.replica.watched import WatchedRequests
 from serving.snapshot import Load
 
 #: One generation of one token must come back within this after the start.
@@ -102,13 +104,14 @@ def run_stage(argv: list[str]) -> None:
 class Engine:
     """The leader's engine with vLLM's own ASGI app."""
 
-    def __init__(self, llm: Any, app: Any, meter: LoadMeter) -> None:
+    def __init__(self, llm: Any, app: Any, meter: LoadMeter, tally: Tally) -> None:
         self._llm = llm
         self._meter = meter
+        self._tally = tally
         self.app = app
 
     @classmethod
-    async def start(cls, argv: list[str]) -> "Engine":
+    async def start(cls, argv: list[str], tally: Tally) -> "Engine":
         """Starts the engine; takes as long as vLLM takes, so callers bring the deadline."""
         from vllm.entrypoints.launchers.api_server.app_state import init_app_state
         from vllm.entrypoints.launchers.app import build_app
@@ -116,10 +119,11 @@ class Engine:
         meter = LoadMeter()
         args = await asyncio.to_thread(parse, argv)
         llm = await asyncio.to_thread(_make_llm, args, meter)
+        llm.output_processor.request_states = WatchedRequests(tally)
         tasks = await llm.get_supported_tasks()
         app = build_app(args, tasks, llm.model_config)
         await init_app_state(llm, app.state, args, tasks)
-        return cls(llm, app, meter)
+        return cls(llm, app, meter, tally)
 
     def attach(self, server: Any) -> None:
         """Tells the app its server: vLLM's handler for a dead engine stops it."""
@@ -132,6 +136,11 @@ class Engine:
     @property
     def tokenizer(self) -> Any:
         return self._llm.get_tokenizer()
+
+    @property
+    def most_running(self) -> int:
+        """Requests that the scheduler runs at once, as far as memory lets it."""
+        return int(self._llm.vllm_config.scheduler_config.max_num_seqs)
 
     def load(self) -> Load:
         return self._meter.read(self._llm.get_num_unfinished_requests())
@@ -148,6 +157,8 @@ class Engine:
             raise EngineFailed(f"no token within {PROOF_DEADLINE_S:.0f} s of the start") from late
         if not outputs or not outputs[-1].outputs[0].token_ids:
             raise EngineFailed("the engine answered without a token")
+        if not self._tally.ended_requests:
+            raise EngineFailed("vLLM does not tell any more how a request ended: no usage")
 
     async def stop(self) -> None:
         """Ends the engine's processes; quick when they are dead already."""

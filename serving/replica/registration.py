@@ -20,6 +20,8 @@ from serving.snapshot import (
 
 REPORT_PERIOD_S = 0.25
 CALL_DEADLINE_S = 2.0
+#: The ledger's own deadlines are shorter, and several may wait in its line.
+RECORD_DEADLINE_S = 30.0
 #: The ingress application may be deployed in the same breath as this replica.
 JOIN_DEADLINE_S = 300.0
 
@@ -64,6 +66,17 @@ class Registration:
             logger.debug("report not taken: %s", error)
             return False
         return True
+
+    async def record_counts(self, lines: bytes) -> bool:
+        """Tells the ledger what the engine counted; true when it is there."""
+        try:
+            if self._controller is None:
+                self._controller = _controller_handle()
+            async with asyncio.timeout(RECORD_DEADLINE_S):
+                return bool(await self._controller.record_counts.remote(lines))
+        except Exception as error:  # noqa: BLE001 - the boundary to another process, as above
+            logger.debug("counts not taken: %s", error)
+            return False
 
     async def leave(self, replica_id: str) -> None:
         """Takes this replica off the Controller's list, as far as the Controller can be reached."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from serving.routing.capacity import has_room
 from serving.routing.table import Slot
 
 
@@ -14,8 +15,8 @@ def untried(slots: list[Slot], tried: Collection[str]) -> list[Slot]:
 
 
 def trusted(slots: list[Slot], now_s: float) -> list[Slot]:
-    """Leaves out the suspects, unless that leaves nobody: then a suspect beats a refusal."""
-    return [slot for slot in slots if slot.suspect_until_s <= now_s] or slots
+    """Leaves out whose breaker is open, unless that leaves nobody: then all are asked."""
+    return [slot for slot in slots if slot.breaker.out_until_s <= now_s] or slots
 
 
 def listed(slots: list[Slot]) -> list[Slot]:
@@ -23,15 +24,18 @@ def listed(slots: list[Slot]) -> list[Slot]:
     return [slot for slot in slots if not slot.unlisted_s] or slots
 
 
+def roomy(slots: list[Slot]) -> list[Slot]:
+    """Prefers whoever has room; what was admitted goes to somebody, room or not."""
+    return [slot for slot in slots if has_room(slot)] or slots
+
+
+def _is_best(slot: Slot, now_s: float) -> bool:
+    is_listed = slot.is_ready and not slot.unlisted_s
+    return is_listed and slot.breaker.out_until_s <= now_s and has_room(slot)
+
+
 def may_be_asked(slots: list[Slot], tried: Collection[str], now_s: float) -> list[Slot]:
     """All of these in turn; empty only when no replica is ready and untried."""
     # What nearly every request finds, in one pass: nobody has to be put up with.
-    best = [
-        slot
-        for slot in slots
-        if slot.is_ready
-        and not slot.unlisted_s
-        and slot.suspect_until_s <= now_s
-        and slot.replica_id not in tried
-    ]
-    return best or trusted(listed(untried(ready(slots), tried)), now_s)
+    best = [slot for slot in slots if slot.replica_id not in tried and _is_best(slot, now_s)]
+    return best or roomy(trusted(listed(untried(ready(slots), tried)), now_s))

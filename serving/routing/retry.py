@@ -22,10 +22,18 @@ class Budget:
 
     def take(self) -> bool:
         """Counts one more retrying request if that is within the share."""
-        if self.retrying >= max(BUDGET_FLOOR, BUDGET_SHARE * self.in_flight):
+        if self.retrying >= self._most:
             return False
         self.retrying += 1
         return True
+
+    def holds(self) -> bool:
+        """Whether those that are retrying may go on, now that others have ended."""
+        return self.retrying <= self._most
+
+    @property
+    def _most(self) -> float:
+        return max(BUDGET_FLOOR, BUDGET_SHARE * self.in_flight)
 
 
 @dataclass(slots=True)

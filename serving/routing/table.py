@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from serving.routing.breaker import Breaker
+from serving.routing.capacity import Capacity
 from serving.routing.work import Traffic
 from serving.snapshot import Phase, ReplicaReport
 
@@ -24,8 +26,8 @@ class Slot:
     in_flight: int = 0
     #: Requests at the replica that other gateways sent, by the last heartbeat.
     others: int = 0
-    #: Loop time until which a refused connect keeps it out of the choice.
-    suspect_until_s: float = 0.0
+    breaker: Breaker = field(default_factory=Breaker)
+    capacity: Capacity = field(default_factory=Capacity)
     #: Loop time at which the snapshot stopped listing it; 0 while it does.
     unlisted_s: float = 0.0
     #: Shared by all replicas of the set.
@@ -51,6 +53,11 @@ class Slot:
     def is_listed(self) -> bool:
         return not self.unlisted_s
 
+    @property
+    def others_share(self) -> float:
+        """Of the requests at the replicas of the set, those that other gateways sent lately."""
+        return self.traffic.others_share
+
     def may_stay(self, now_s: float) -> bool:
         """Old news is not no news: a Controller that just came back may not list it yet."""
         return self.is_ready and now_s - self.unlisted_s < FORGET_S
@@ -60,6 +67,7 @@ class Slot:
         self.unlisted_s = 0.0
         self._read()
         load = report.load
+        self.capacity.reported(load, report.most_running)
         reported = load.waiting + load.running
         self.others = max(0, reported - self.in_flight)
         self.traffic.reported(self.in_flight, self.others)
@@ -76,7 +84,7 @@ class Slot:
 class Flight:
     """One request at one replica, counted there while the context lasts."""
 
-    __slots__ = ("_output_tokens", "_prompt_tokens", "_slot")
+    __slots__ = ("_is_probe", "_output_tokens", "_prompt_tokens", "_slot")
 
     def __init__(self, slot: Slot, prompt_tokens: float, output_tokens: float) -> None:
         self._slot = slot
@@ -86,18 +94,22 @@ class Flight:
 
     def __enter__(self) -> "Flight":
         slot = self._slot
+        self._is_probe = slot.breaker.sent()
         slot.in_flight += 1
         slot.ahead_tokens += self._prompt_tokens + self._output_tokens
         return self
 
     def began(self) -> None:
         """The answer has begun: the prompt is computed."""
+        self._slot.breaker.began()
         self._slot.ahead_tokens -= self._prompt_tokens
         self._prompt_tokens = 0.0
 
     def __exit__(self, *_: object) -> None:
         slot = self._slot
         slot.in_flight -= 1
+        if self._is_probe:
+            slot.breaker.left()
         slot.ahead_tokens -= self._prompt_tokens + self._output_tokens
         if not slot.in_flight:
             slot.settle()

@@ -114,7 +114,7 @@ async def test_a_dashboard_that_stumbles_during_the_wait_is_asked_again() -> Non
         assert len(await applied(serve, CONFIG)) == 3
 
 
-async def test_a_config_that_serve_refuses_changes_nothing() -> None:
+async def test_50_a_config_that_serve_refuses_changes_nothing() -> None:
     async with FakeServe().serving() as serve:
         serve.run(CONFIG)
         async with ServeControl(serve.url, "token") as control:

@@ -68,7 +68,7 @@ def test_whatever_is_asked_limits_hold_and_what_is_decided_has_a_place(
 
 @LONG
 @given(SITES, LOOKS)
-def test_no_model_changes_direction_twice_in_a_cool_down(
+def test_57_no_model_changes_direction_twice_in_a_cool_down(
     site: Site, looks: list[tuple[dict[str, Demand | None], float]]
 ) -> None:
     for demands, after_s in looks:
@@ -81,7 +81,7 @@ def test_no_model_changes_direction_twice_in_a_cool_down(
 
 @LONG
 @given(SITES, LOOKS)
-def test_a_model_whose_demand_is_unknown_keeps_what_it_has(
+def test_56_a_model_whose_demand_is_unknown_keeps_what_it_has(
     site: Site, looks: list[tuple[dict[str, Demand | None], float]]
 ) -> None:
     for demands, after_s in looks:
@@ -92,7 +92,7 @@ def test_a_model_whose_demand_is_unknown_keeps_what_it_has(
 @pytest.mark.parametrize(
     "bad", [Demand(running=10**15), Demand(kv_use=float("nan")), Demand(queued=-1), None]
 )
-def test_figures_that_cannot_be_are_as_good_as_none(bad: Demand | None) -> None:
+def test_56_figures_that_cannot_be_are_as_good_as_none(bad: Demand | None) -> None:
     site = Site([8], {"a": terms(0), "b": terms(0)})
     site.looks({"a": demand(3), "b": demand(3)}, 100)
     before = site.counts

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,18 @@ import pytest
 from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
 from deployments.deployed import Deployed
+from deployments.ledger.acts import CreateKey, RevokeKey
+from deployments.ledger.questions import ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
-from serving.snapshot import DemandReport, GatewayReport, Load, Snapshot
+from serving.limits import lender
+from serving.limits.lease import KeyShare, KeyUse, ShareReport
+from serving.limits.terms import Limits
+from serving.quarantine import Death
+from serving.snapshot import DemandReport, GatewayReport, KeyNews, Load, Snapshot
 from tests.deployments.fake_serve import FakeServe
+from tests.deployments.ledger.records import count, lines, usage
 from tests.deployments.test_plan import models, nodes
 from tests.serving.reports import replica
 
@@ -23,10 +31,21 @@ REPLICA = replica()
 
 
 @pytest.fixture
-def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controller:
+async def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Controller]:
     monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
     monkeypatch.setattr(controller, "SETTLE_S", 0.0)
-    return Controller()
+    made = Controller()
+    await made._informed()
+    await made._bookkeeper.has_looked.wait()
+    yield made
+    await closed(made)
+
+
+async def closed(made: Controller) -> None:
+    assert made._bookkeeping is not None
+    made._bookkeeping.cancel()
+    await asyncio.gather(made._bookkeeping, return_exceptions=True)
+    await made._ledger.close()
 
 
 async def asked(
@@ -72,10 +91,30 @@ async def test_a_replica_that_leaves_and_a_new_key_are_told_at_once(
     assert gone is not None
     assert gone.replicas == ()
     task, _ = await asked(settled, gone.version)
-    await settled.create_key("k")
+    assert (await settled.perform(CreateKey("k"), "alice")).refusal is None
     keyed = await asyncio.wait_for(task, 1)
     assert keyed is not None
     assert len(keyed.keys) == 1
+
+
+async def test_a_death_is_told_at_once_and_two_of_them_put_a_request_in_quarantine(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "SHORTEST_HOLD_S", 60.0)
+    monkeypatch.setattr(controller, "LONGEST_HOLD_S", 60.0)
+    known = await settled.exchange(GATEWAY, -1)
+    assert known is not None
+    task, _ = await asked(settled, known.version)
+    for number in (1, 2):
+        other = replace(GATEWAY, gateway_id=f"gateway.{number + 1}")
+        told = replace(other, deaths=(Death(b"poison", (f"m.{number}#1",)),))
+        await asyncio.wait_for(settled.exchange(told, known.version), 1)
+    heard = await asyncio.wait_for(task, 1)
+    assert heard is not None
+    assert [death.replica_ids[0] for death in heard.deaths] == ["m.1#1"]
+    later = await asyncio.wait_for(settled.exchange(GATEWAY, heard.version), 1)
+    assert later is not None
+    assert [death.replica_ids for death in later.deaths] == [("m.1#1", "m.2#1")]
 
 
 async def test_a_load_is_told_with_the_next_answer_and_wakes_nobody(
@@ -110,7 +149,54 @@ async def test_a_controller_that_has_just_started_gives_out_no_list(
     monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
     monkeypatch.setattr(controller, "SHORTEST_HOLD_S", 0.01)
     monkeypatch.setattr(controller, "LONGEST_HOLD_S", 0.02)
-    assert await Controller().exchange(GATEWAY, -1) is None
+    starting = Controller()
+    assert await starting.exchange(GATEWAY, -1) is None
+    await closed(starting)
+
+
+async def test_an_act_that_is_refused_says_why(settled: Controller) -> None:
+    reply = await settled.perform(CreateKey("k", tenant="lab"), "alice")
+    assert reply.refusal == "there is no tenant lab: `flotilla tenants create lab` makes it"
+
+
+async def test_a_revoked_key_is_told_at_once(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "SHORTEST_HOLD_S", 60.0)
+    monkeypatch.setattr(controller, "LONGEST_HOLD_S", 60.0)
+    await settled.perform(CreateKey("k"), "alice")
+    known = await settled.exchange(GATEWAY, -1)
+    assert known is not None
+    task, _ = await asked(settled, known.version)
+    await settled.perform(RevokeKey(known.keys[0].id), "alice")
+    told = await asyncio.wait_for(task, 1)
+    assert told is not None
+    assert (told.keys, told.key_news) == ((), KeyNews.CURRENT)
+
+
+async def test_usage_is_acknowledged_when_it_is_in_the_ledger(settled: Controller) -> None:
+    assert await settled.record_usage(lines(usage("a", started_s=time.time())))
+    assert await settled.record_counts(lines(count("a", completion_tokens=5)))
+    reply = await settled.answer(SumUsage("2000-01-01", "9999-12-31", ("key",)))
+    assert [(row.by, row.requests, row.accelerator_s) for row in reply.value] == [
+        (("key1",), 1, 0.25)
+    ]
+
+
+async def test_without_its_ledger_it_acknowledges_nothing_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
+    monkeypatch.setattr(controller, "SETTLE_S", 0.0)
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 1_000)
+    made = Controller()
+    await made.report(REPLICA)
+    snapshot = await made.exchange(GATEWAY, -1)
+    assert snapshot is not None
+    assert (len(snapshot.replicas), snapshot.key_news) == (1, KeyNews.UNREAD)
+    assert not await made.record_usage(lines(usage("a")))
+    assert "cannot be used" in str((await made.answer(ListKeys())).refusal)
+    await closed(made)
 
 
 async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
@@ -158,3 +244,26 @@ async def _ended(running: Controller) -> None:
     control = running._autoscaler.senses.control
     assert isinstance(control, ServeControl)
     await control.__aexit__()
+
+
+async def test_a_limited_key_is_divided_among_gateways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
+    monkeypatch.setattr(controller, "SETTLE_S", 0.0)
+    monkeypatch.setattr(lender, "SETTLE_S", 0.0)
+    one = Controller()
+    await one.perform(CreateKey("k", limits=Limits(requests_per_minute=10)), "alice")
+    snapshot = await one.exchange(GATEWAY, -1)
+    assert snapshot is not None
+    [key] = snapshot.keys
+    assert key.limits == Limits(requests_per_minute=10)
+    first = await one.lend(ShareReport("a", 1, 0.0))
+    assert first is not None
+    assert first.base == 1.0
+    use = KeyUse(key.id, 0.8, 0.8, requests=8)
+    await one.lend(ShareReport("a", 2, 0.25, (use,)))
+    second = await one.lend(ShareReport("b", 1, 0.0))
+    assert second is not None
+    [share] = second.shares
+    assert share == KeyShare(key.id, pytest.approx(0.025), requests_elsewhere=8)

@@ -67,7 +67,7 @@ def test_a_source_that_could_be_either_is_refused() -> None:
     ]
 
 
-def test_an_unknown_key_names_its_line_and_the_nearest_key() -> None:
+def test_50_an_unknown_key_names_its_line_and_the_nearest_key() -> None:
     assert problems(models(SERVED + "    tensro: 2\n")) == [
         "fleet.yaml:5: models.a.tensro: is unknown; did you mean `tensor`?"
     ]
@@ -109,7 +109,7 @@ def test_a_mistake_above_the_models_is_found(text: str, said: str) -> None:
     assert problems(text + models(SERVED)) == [said]
 
 
-def test_several_mistakes_are_reported_together_in_the_order_of_the_file() -> None:
+def test_50_several_mistakes_are_reported_together_in_the_order_of_the_file() -> None:
     text = "gateway: {port: 0}\n" + models(
         SERVED
         + "    aliases: [b]\n"

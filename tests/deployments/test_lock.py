@@ -14,14 +14,14 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
 
 
-def test_whoever_has_no_patience_is_refused_at_once() -> None:
+def test_52_whoever_has_no_patience_is_refused_at_once() -> None:
     with alone(), pytest.raises(AnotherWriter, match="wait for it"), alone(patience_s=0):
         pass
     with alone(patience_s=0):
         pass
 
 
-def test_whoever_has_patience_gets_in_when_the_other_leaves() -> None:
+def test_52_whoever_has_patience_gets_in_when_the_other_leaves() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -131,7 +131,7 @@ def test_a_node_that_left_has_its_replicas_placed_again_and_no_others() -> None:
     assert after.actions[0].reason == "10.0.0.1 is not in the inventory"
 
 
-def test_a_model_that_can_never_fit_is_blocked_with_the_arithmetic() -> None:
+def test_51_a_model_that_can_never_fit_is_blocked_with_the_arithmetic() -> None:
     made = planned(models(a="max_model_len: 131072"), nodes(8, kind="a10-24gb"))
     assert verbs(made) == {"a.0": Verb.BLOCKED}
     reason = made.actions[0].reason
@@ -144,7 +144,7 @@ def test_a_stage_larger_than_any_node_is_blocked() -> None:
     assert "a stage takes 16 accelerators of a node" in made.actions[0].reason
 
 
-def test_a_full_cluster_blocks_second_replicas_before_first_ones() -> None:
+def test_51_a_full_cluster_blocks_second_replicas_before_first_ones() -> None:
     made = planned(models(a="replicas: {min: 2}, tensor: 4", b="tensor: 4"), nodes(8))
     assert verbs(made) == {"a.0": Verb.START, "a.1": Verb.BLOCKED, "b.0": Verb.START}
 

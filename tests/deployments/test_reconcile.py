@@ -158,7 +158,7 @@ def test_counts_outlive_a_restart_that_forgets_everything_but_them() -> None:
     assert world.replicas == ["a.0", "a.1", "a.2"]
 
 
-def test_while_somebody_else_deploys_nothing_is_done() -> None:
+def test_52_while_somebody_else_deploys_nothing_is_done() -> None:
     world = World(models(a=f"replicas: {{min: 1, max: 3}}, {BATCH}"), 8)
     other = models(a=f"replicas: {{min: 1, max: 3}}, aliases: [x], {BATCH}")
     world.deployed = replace(world.deployed, fleet=other)

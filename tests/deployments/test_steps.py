@@ -21,7 +21,7 @@ FAILED = st.sets(st.sampled_from([*NAMES, "flotilla"]))
 
 
 @given(ANYTHING, CONFIGS, FAILED)
-def test_the_steps_end_at_the_desired_config_wherever_they_begin(
+def test_53_the_steps_end_at_the_desired_config_wherever_they_begin(
     current: dict[str, Any], desired: dict[str, Any], failed: set[str]
 ) -> None:
     taken = steps(applications_of(current), desired, failed)

@@ -48,6 +48,7 @@ STATUS = {
             "pid": 43,
             "address": "127.0.0.1:8000",
             "in_flight": (("big.0#1", 5),),
+            "left_out": (),
         }
     ],
     "keys": 1,
@@ -244,9 +245,3 @@ def test_on_an_empty_cluster_there_is_nobody_to_make_a_key(serve: FakeServe) -> 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no Controller answers (nothing is deployed): run `flotilla deploy" in result.stderr
-
-
-def test_a_new_key_is_all_that_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_client, "call_controller", lambda *call: " ".join(call))
-    result = flotilla("keys", "create", "alice")
-    assert (result.stdout, result.stderr) == ("create_key alice\n", "")

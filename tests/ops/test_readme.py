@@ -42,3 +42,17 @@ def test_the_blocked_plan_is_the_one_in_the_readme(
     monkeypatch.chdir(tmp_path)
     printed = flotilla("plan", TWO_NODES).stdout
     assert [line.rstrip() for line in printed.splitlines()] == shown(f"flotilla plan {TWO_NODES}")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "exactly-once generation",
+        "resuming a stream that was cut",
+        "surviving the loss of all replicas of a model",
+        "encryption between nodes",
+    ],
+)
+def test_what_is_not_promised_is_said(what: str) -> None:
+    said = " ".join((ROOT / "README.md").read_text().split())
+    assert what in said.split("**It does not promise**")[1].split(". ")[0]

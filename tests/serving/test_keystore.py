@@ -1,22 +1,11 @@
-"""Keys on disk: private, whole, and found again."""
+"""Secrets on disk: private, whole, and found again."""
 
 import stat
 from pathlib import Path
 
 import pytest
 
-from serving.keystore import KeyStore, home, secret_file, write_private
-from serving.snapshot import KeyRecord
-
-KEY = KeyRecord("abcdefgh", "laptop", b"\x01" * 32, 1790000000)
-
-
-def test_keys_are_found_again_and_nobody_else_can_read_them(tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    KeyStore(path).add(KEY)
-    assert KeyStore(path).keys == (KEY,)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
+from serving.keystore import home, secret_file, write_private
 
 
 def test_a_secret_is_made_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.registry import FORGET_S, Registry
-from serving.snapshot import GatewayReport, KeyRecord
+from serving.snapshot import GatewayReport, KeyRecord, MonthUse
 from tests.serving.reports import replica
 
 REPORT = replica()
@@ -86,3 +86,15 @@ def test_there_is_never_more_than_one_replica_of_an_application(
         assert (replica_id in ids(registry, now_s)) == (replica_id not in left)
         applications = [report.application for report in registry.replicas(now_s)]
         assert len(applications) == len(set(applications))
+
+
+def test_what_keys_used_this_month_is_told_with_the_next_answer_and_wakes_nobody() -> None:
+    registry = Registry("token")
+    urgent, known = registry.urgent_version, registry.version
+    registry.set_month((MonthUse("k", 7),))
+    snapshot = registry.snapshot(known, 0.0)
+    assert snapshot is not None
+    assert snapshot.month == (MonthUse("k", 7),)
+    assert registry.urgent_version == urgent
+    registry.set_month((MonthUse("k", 7),))
+    assert registry.snapshot(snapshot.version, 0.0) is None

@@ -162,7 +162,7 @@ class Rig:
         return [json.loads(line) for part in lines for line in part]
 
 
-QUICK = Deadlines(tick_s=0.02, linger_s=0.2, notice_s=0.0)
+QUICK = Deadlines(tick_s=0.02, linger_s=0.2, notice_s=0.0, blame_s=0.0)
 
 
 @asynccontextmanager
@@ -174,8 +174,9 @@ async def gateway(  # noqa: PLR0913 - what tests turn, by name
     certificate: Certificate | None = None,
     tls: ssl.SSLContext | None = None,
     at: tuple[str, int] = ("127.0.0.1", 0),
+    core_type: type[GatewayCore] = GatewayCore,
 ) -> AsyncIterator[Rig]:
-    core = GatewayCore(Spool(tmp_path / "spool", "gw", flush_s=0.01), deadlines)
+    core = core_type(Spool(tmp_path / "spool", "gw", flush_s=0.01), deadlines)
     core.apply_user_config({"models": [model()] if models is None else models})
     server = Server(core, certificate)
     sock = listen(*at)

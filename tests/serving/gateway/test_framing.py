@@ -42,7 +42,7 @@ HEAD = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\n{AUTH}{JSON}"
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-async def test_a_framing_fault_is_400_and_the_end(rig: Rig, raw: str) -> None:
+async def test_46_a_framing_fault_is_400_and_the_end(rig: Rig, raw: str) -> None:
     client = await rig.connect()
     await client.send(raw.encode("latin-1"))
     reply = await client.reply()
@@ -79,7 +79,7 @@ async def test_a_long_url_is_414(rig: Rig) -> None:
     assert await client.is_closed()
 
 
-async def test_a_body_over_the_limit_is_413_before_it_is_sent(
+async def test_44_a_body_over_the_limit_is_413_before_it_is_sent(
     rig: Rig, replica: FakeReplica
 ) -> None:
     length = bounds.BODY_BYTES + 1
@@ -91,7 +91,7 @@ async def test_a_body_over_the_limit_is_413_before_it_is_sent(
     assert replica.calls == []
 
 
-async def test_a_chunked_body_over_the_limit_is_413(rig: Rig) -> None:
+async def test_44_a_chunked_body_over_the_limit_is_413(rig: Rig) -> None:
     client = await rig.connect()
     await client.send(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
     chunk = b"100000\r\n" + b"x" * 2**20 + b"\r\n"
@@ -120,7 +120,7 @@ async def test_expect_100_is_answered_when_the_body_may_come(rig: Rig) -> None:
     assert (await client.reply()).status == 200
 
 
-async def test_pipelined_requests_are_answered_in_order(rig: Rig, replica: FakeReplica) -> None:
+async def test_45_pipelined_requests_are_answered_in_order(rig: Rig, replica: FakeReplica) -> None:
     client = await rig.connect()
     models = encode("GET", "/v1/models")
     await client.send(GOOD + models + GOOD + encode("GET", "/nowhere") + GOOD)
@@ -130,7 +130,7 @@ async def test_pipelined_requests_are_answered_in_order(rig: Rig, replica: FakeR
     assert len(replica.calls) == 3
 
 
-async def test_a_fault_behind_a_good_request_does_not_harm_its_answer(rig: Rig) -> None:
+async def test_45_a_fault_behind_a_good_request_does_not_harm_its_answer(rig: Rig) -> None:
     client = await rig.connect()
     await client.send(GOOD + b"NONSENSE\r\n\r\n")
     assert (await client.reply()).status == 200
@@ -188,7 +188,7 @@ async def test_http_1_0_is_served_and_kept_alive_when_asked(rig: Rig) -> None:
     ("given", "is_kept"),
     [("abc_DEF-1", True), ("x" * 128, True), ("x" * 129, False), ("a b", False), ("<b>", False)],
 )
-async def test_a_request_id_is_kept_only_if_it_is_harmless(
+async def test_49_a_request_id_is_kept_only_if_it_is_harmless(
     rig: Rig, given: str, is_kept: bool
 ) -> None:
     reply = await rig.ask("GET", "/v1/models", x_request_id=given)
@@ -206,7 +206,7 @@ async def test_two_authorization_headers_are_401(rig: Rig) -> None:
     [b"", b"POST /v1/chat", f"{HEAD}Content-Length: 9\r\n\r\n{{".encode(), GOOD],
     ids=["nothing", "half a head", "half a body", "idle after an answer"],
 )
-async def test_a_client_that_says_no_more_is_closed(
+async def test_43_a_client_that_says_no_more_is_closed(
     tmp_path: Path, replica: FakeReplica, sent: bytes
 ) -> None:
     short = replace(QUICK, headers_s=0.1, body_s=0.1, keep_alive_s=0.1)
@@ -218,7 +218,7 @@ async def test_a_client_that_says_no_more_is_closed(
         assert await client.is_closed()
 
 
-async def test_a_slow_head_is_closed_although_bytes_keep_coming(
+async def test_43_a_slow_head_is_closed_although_bytes_keep_coming(
     tmp_path: Path, replica: FakeReplica
 ) -> None:
     async with gateway(tmp_path, replica, deadlines=replace(QUICK, headers_s=0.2)) as rig:

@@ -84,7 +84,11 @@ CHAT_CASES: list[tuple[Any, str | None, str | None]] = [
     ({"messages": [{}]}, "messages[0].role", "missing_required_parameter"),
     ({"messages": [{"role": None}]}, "messages[0].role", "missing_required_parameter"),
     ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role", "invalid_value"),
-    ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role", "invalid_value"),
+    (
+        {"messages": [{"role": "function", "content": "x"}]},
+        "messages[0].role",
+        "unsupported_parameter",
+    ),
     ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_type"),
     (

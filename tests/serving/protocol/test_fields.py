@@ -1,41 +1,134 @@
-"""Every field of OpenAI's request types is in exactly one class of the allow-list."""
+"""Every field of OpenAI's request types, and of the engine's, is in exactly one class."""
 
+import ast
+import importlib.util
 import json
 import typing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types import chat as chat_types
 from openai.types import completion_create_params as completion
+from openai.types import shared_params
+from openai.types.chat import chat_completion_assistant_message_param as assistant
 from openai.types.chat import completion_create_params as chat
+from openai.types.shared_params.response_format_json_schema import JSONSchema
 
 from serving.errors import ApiError
-from serving.protocol import check_chat, check_completion, field
+from serving.protocol import check_chat, check_completion, field, message, tool
 from serving.protocol.fast import read_chat
+from serving.protocol.kind import Record, Tagged
+
+ALL_ROLES = {
+    chat_types.ChatCompletionSystemMessageParam: message.ROLES["system"],
+    chat_types.ChatCompletionDeveloperMessageParam: message.ROLES["developer"],
+    chat_types.ChatCompletionUserMessageParam: message.ROLES["user"],
+    chat_types.ChatCompletionAssistantMessageParam: message.ROLES["assistant"],
+    chat_types.ChatCompletionToolMessageParam: message.ROLES["tool"],
+}
+RECORDS: dict[Any, Record] = {
+    chat.CompletionCreateParamsBase: field.CHAT,
+    completion.CompletionCreateParamsBase: field.COMPLETION,
+    **ALL_ROLES,
+    chat_types.ChatCompletionContentPartTextParam: message.TEXT_PART,
+    chat_types.ChatCompletionMessageFunctionToolCallParam: message.CALL,
+    chat_types.ChatCompletionStreamOptionsParam: field.STREAM_OPTIONS,
+    chat_types.ChatCompletionFunctionToolParam: tool.TOOL,
+    shared_params.FunctionDefinition: tool.FUNCTION,
+    chat_types.ChatCompletionNamedToolChoiceParam: tool.NAMED_CHOICE,
+    JSONSchema: tool.JSON_SCHEMA,
+}
 
 
-@pytest.mark.parametrize(
-    ("types", "classes"),
-    [
-        (
-            chat.CompletionCreateParamsBase,
-            (field.CHAT, field.CHAT_WITHOUT_EFFECT, field.CHAT_UNSUPPORTED),
-        ),
-        (
-            completion.CompletionCreateParamsBase,
-            (field.COMPLETION, field.COMPLETION_WITHOUT_EFFECT, field.COMPLETION_UNSUPPORTED),
-        ),
-    ],
-)
-def test_openai_fields_are_in_exactly_one_class(types: Any, classes: tuple[Any, ...]) -> None:
-    for name in {*typing.get_type_hints(types), "stream"}:
+@pytest.mark.parametrize(("types", "record"), RECORDS.items(), ids=[it.__name__ for it in RECORDS])
+def test_every_field_of_openais_types_is_in_exactly_one_class(types: Any, record: Record) -> None:
+    names = set(typing.get_type_hints(types))
+    if types in (chat.CompletionCreateParamsBase, completion.CompletionCreateParamsBase):
+        names.add("stream")
+    classes = (record.kept, record.dropped, record.refused)
+    for name in names:
         assert sum(name in known for known in classes) == 1, name
 
 
-def test_vllm_extensions_are_those_named_and_no_more() -> None:
-    known = {*typing.get_type_hints(chat.CompletionCreateParamsBase), "stream"}
-    assert set(field.CHAT) - known == {"top_k", "min_p", "repetition_penalty", "min_tokens"}
+def tags(union: Any, tag: str) -> set[str]:
+    """The values that tell the members of a union of OpenAI's apart."""
+    literals = (typing.get_type_hints(member)[tag] for member in typing.get_args(union))
+    return {value for literal in literals for value in typing.get_args(literal)}
+
+
+@pytest.mark.parametrize(
+    ("union", "tagged"),
+    [
+        (chat_types.ChatCompletionMessageParam, message.MESSAGE),
+        (chat_types.ChatCompletionContentPartParam, message.PART),
+        (assistant.ContentArrayOfContentPart, message.PART),
+        (chat.ResponseFormat, tool.RESPONSE_FORMAT),
+    ],
+    ids=["message", "part", "assistant's part", "response_format"],
+)
+def test_every_shape_that_openai_tells_apart_is_taken_or_refused(
+    union: Any, tagged: Tagged
+) -> None:
+    found = tags(union, tagged.tag)
+    assert found
+    assert found <= {*tagged.shapes, *tagged.refused}
+
+
+def vllm_fields(module: str, name: str) -> set[str]:
+    """Of a request class of the engine, read and not imported."""
+    spec = importlib.util.find_spec("vllm")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    path = Path(spec.submodule_search_locations[0]) / "entrypoints" / "openai" / module
+    classes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)]
+    body = next(found.body for found in classes if found.name == name)
+    return {
+        line.target.id
+        for line in body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+
+
+EXTENSIONS = {"top_k", "min_p", "repetition_penalty", "min_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "check", "types", "record", "whole"),
+    [
+        (
+            "chat_completion/protocol.py",
+            "ChatCompletionRequest",
+            check_chat,
+            chat.CompletionCreateParamsBase,
+            field.CHAT,
+            {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+        ),
+        (
+            "completion/protocol.py",
+            "CompletionRequest",
+            check_completion,
+            completion.CompletionCreateParamsBase,
+            field.COMPLETION,
+            {"model": "m", "prompt": "x"},
+        ),
+    ],
+    ids=["chat", "completion"],
+)
+def test_of_vllms_own_fields_four_pass_and_all_others_are_refused_by_name(  # noqa: PLR0913
+    module: str, name: str, check: Any, types: Any, record: Record, whole: dict[str, Any]
+) -> None:
+    openais = {*typing.get_type_hints(types), "stream"}
+    assert set(record.kept) - openais == EXTENSIONS
+    own = vllm_fields(module, name) - openais
+    assert own >= EXTENSIONS
+    assert len(own) > 20
+    for extension in own - EXTENSIONS:
+        with pytest.raises(ApiError) as refused:
+            check(json.dumps({**whole, extension: 1}).encode())
+        assert (refused.value.code, refused.value.param) == ("unknown_parameter", extension)
 
 
 json_values = st.recursive(
@@ -45,7 +138,11 @@ json_values = st.recursive(
     ),
     max_leaves=6,
 )
-names = st.sampled_from(sorted({*field.CHAT, *field.CHAT_WITHOUT_EFFECT, *field.COMPLETION, "x"}))
+names = st.sampled_from(
+    sorted(
+        {*field.CHAT.kept, *field.CHAT.dropped, *field.CHAT.refused, *field.COMPLETION.kept, "x"}
+    )
+)
 
 
 @given(st.dictionaries(names, json_values, max_size=5), st.booleans())
@@ -62,7 +159,7 @@ def test_any_body_is_checked_or_refused_with_words(fields: dict[str, Any], is_ch
         return
     sent = json.loads(checked.encode("served", None))
     assert sent["model"] == "served"
-    allowed = field.CHAT if is_chat else field.COMPLETION
+    allowed = (field.CHAT if is_chat else field.COMPLETION).kept
     assert set(sent) <= set(allowed)
     assert None not in sent.values()
     checked.size()

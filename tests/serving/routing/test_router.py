@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from serving.routing.breaker import Breaker
 from serving.routing.prefix import of_block_ids, of_session
 from serving.routing.route import Answer, Ask, Choice, Dice, Router
 from serving.routing.table import Slot, Table
@@ -202,7 +203,7 @@ prompts = st.lists(st.integers(0, 2), max_size=6)
 def world(given_slots: list[tuple[Phase, float, float, bool]]) -> list[Slot]:
     slots = []
     for number, (phase, ahead, suspect, is_listed) in enumerate(given_slots):
-        slot = Slot(report(number, phase), suspect_until_s=suspect, ahead_tokens=ahead)
+        slot = Slot(report(number, phase), breaker=Breaker(out_until_s=suspect), ahead_tokens=ahead)
         slot.unlisted_s = 0.0 if is_listed else 1.0
         slots.append(slot)
     return slots

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.routing.breaker import Breaker
 from serving.routing.retry import Attempts, Budget
 from serving.routing.route import Ask, Dice, Router
 from serving.routing.table import FORGET_S, Flight, Slot, Table
@@ -51,7 +52,7 @@ def test_the_least_busy_is_picked_by_what_was_sent_and_what_others_sent() -> Non
 def test_who_is_not_ready_tried_or_suspect_is_left_out() -> None:
     a, b, c = Slot(report("m.0", Phase.DRAINING)), Slot(report("m.1")), Slot(report("m.2"))
     assert route([a, b, c], (b.replica_id,), 0.0, zero) is c
-    b.suspect_until_s = 5.0
+    b.breaker.out_until_s = 5.0
     assert route([a, b], (), 4.0, zero) is b
     assert route([b, c], (), 4.0, zero) is c
     assert route([a], (), 0.0, zero) is None
@@ -105,6 +106,9 @@ def test_the_budget_is_a_share_with_a_floor() -> None:
     assert [budget.take() for _ in range(4)] == [True, True, True, False]
     budget.in_flight = 100
     assert sum(budget.take() for _ in range(50)) == 17
+    assert budget.holds()
+    budget.in_flight = 50
+    assert not budget.holds()
 
 
 def test_attempts_end() -> None:
@@ -137,7 +141,9 @@ def test_the_picked_may_be_asked_and_nobody_better_was_there(
 ) -> None:
     table = []
     for number, (phase, load, suspect, listed) in enumerate(given_slots):
-        slot = Slot(report(f"m.{number}", phase), suspect_until_s=suspect, ahead_tokens=load)
+        slot = Slot(
+            report(f"m.{number}", phase), breaker=Breaker(out_until_s=suspect), ahead_tokens=load
+        )
         slot.unlisted_s = 0.0 if listed else 1.0
         table.append(slot)
     names = {f"m.{number}-x" for number in tried}
@@ -151,6 +157,6 @@ def test_the_picked_may_be_asked_and_nobody_better_was_there(
         s
         for s in able
         if s.is_listed == picked.is_listed
-        and (s.suspect_until_s <= now_s) == (picked.suspect_until_s <= now_s)
+        and (s.breaker.out_until_s <= now_s) == (picked.breaker.out_until_s <= now_s)
     ]
     assert min(s.ahead_tokens for s in same) == picked.ahead_tokens

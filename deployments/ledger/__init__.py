@@ -1,0 +1,1 @@
+"""Keys, tenants, usage and audit in a SQL database that the Controller alone opens."""

@@ -1,0 +1,116 @@
+"""What an operator may do to the ledger: values that travel from the command to the Controller.
+Each leaves one record in the audit.
+"""
+
+import re
+from dataclasses import dataclass
+
+from serving.limits.terms import NO_LIMITS, Limits, Priority
+
+DEFAULT_TENANT = "default"
+MOST_WEIGHT = 1_000
+NAME_CHARS = 64
+#: A key may be limited to so many models.
+KEY_MODELS = 100
+#: After a rotation the old secret is taken at most this long.
+MOST_OVERLAP_S = 30 * 86_400
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateKey:
+    name: str
+    tenant: str = DEFAULT_TENANT
+    #: From now; None is never.
+    lifetime_s: int | None = None
+    #: None is all.
+    models: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+    def problem(self) -> str | None:
+        """Why it cannot be, as far as that can be said without the ledger."""
+        if self.lifetime_s is not None and self.lifetime_s < 1:
+            return "a key lives for at least a second"
+        if self.models is not None and not 1 <= len(self.models) <= KEY_MODELS:
+            return f"a key is limited to 1 to {KEY_MODELS} models, or to none by leaving it out"
+        return _name_problem(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RotateKey:
+    """A new secret under the same id; the old one is taken for `overlap_s` more."""
+
+    key_id: str
+    overlap_s: int
+
+    @property
+    def subject(self) -> str:
+        return self.key_id
+
+    def problem(self) -> str | None:
+        if not 0 <= self.overlap_s <= MOST_OVERLAP_S:
+            return f"the old secret is taken for 0 s to {MOST_OVERLAP_S // 86_400} days"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey:
+    key_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.key_id
+
+    def problem(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTenant:
+    name: str
+    weight: int = 1
+    priority: Priority = Priority.STANDARD
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+    def problem(self) -> str | None:
+        return _name_problem(self.name) or _weight_problem(self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTenant:
+    """None leaves it as it is."""
+
+    name: str
+    weight: int | None = None
+    priority: Priority | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+    def problem(self) -> str | None:
+        return None if self.weight is None else _weight_problem(self.weight)
+
+
+Act = CreateKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant
+
+
+def _name_problem(name: str) -> str | None:
+    if len(name) <= NAME_CHARS and _NAME.fullmatch(name):
+        return None
+    return (
+        f"a name has 1 to {NAME_CHARS} letters, digits, `.`, `_`, `@` and `-`, "
+        "and begins with a letter or digit"
+    )
+
+
+def _weight_problem(weight: int) -> str | None:
+    return None if 1 <= weight <= MOST_WEIGHT else f"a weight is 1 to {MOST_WEIGHT}"

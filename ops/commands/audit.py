@@ -1,0 +1,36 @@
+"""`flotilla audit`: who did what to keys and tenants."""
+
+import click
+
+from ops.listing import format_options, show
+from ops.period import moment
+
+_COLUMNS = ("at", "who", "act", "subject", "detail")
+
+
+@click.command()
+@click.option(
+    "--last",
+    "most",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="So many acts.",
+)
+@format_options
+def audit(most: int, as_csv: bool, as_json: bool) -> None:
+    """Show the newest administrative acts, newest first."""
+    from deployments.ledger.questions import ListAudit
+    from ops.ledger_client import answer
+
+    rows = [
+        {
+            "at": moment(row.at_s),
+            "who": row.who,
+            "act": row.act,
+            "subject": row.subject,
+            "detail": row.detail,
+        }
+        for row in answer(ListAudit(most))
+    ]
+    show(rows, _COLUMNS, as_csv=as_csv, as_json=as_json)

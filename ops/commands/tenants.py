@@ -1,0 +1,74 @@
+"""`flotilla tenants`: who keys belong to, and how they stand against each other."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ops.listing import format_options, show
+from ops.period import moment
+
+if TYPE_CHECKING:
+    from serving.limits.terms import Priority
+
+_COLUMNS = ("name", "weight", "priority", "keys", "created")
+_PRIORITIES = click.Choice(["batch", "standard", "interactive"])
+_WEIGHT = click.IntRange(1, 1_000)
+
+
+@click.group()
+def tenants() -> None:
+    """Make and manage tenants, which keys belong to."""
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--weight", type=_WEIGHT, default=1, show_default=True, help="Share of a busy model.")
+@click.option("--priority", type=_PRIORITIES, default="standard", show_default=True)
+def create(name: str, weight: int, priority: str) -> None:
+    """Make a tenant called NAME."""
+    from deployments.ledger.acts import CreateTenant
+    from ops.ledger_client import perform
+
+    perform(CreateTenant(name, weight, _priority(priority)))
+    click.echo(f"made {name}", err=True)
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--weight", type=_WEIGHT, help="Share of a busy model.")
+@click.option("--priority", type=_PRIORITIES)
+def change(name: str, weight: int | None, priority: str | None) -> None:
+    """Change what is given of the tenant NAME; its keys follow within seconds."""
+    from deployments.ledger.acts import ChangeTenant
+    from ops.ledger_client import perform
+
+    if weight is None and priority is None:
+        raise click.UsageError("give --weight, --priority or both")
+    perform(ChangeTenant(name, weight, None if priority is None else _priority(priority)))
+    click.echo(f"changed {name}", err=True)
+
+
+@tenants.command(name="list")
+@format_options
+def list_tenants(as_csv: bool, as_json: bool) -> None:
+    """Show all tenants."""
+    from deployments.ledger.questions import ListTenants
+    from ops.ledger_client import answer
+
+    rows = [
+        {
+            "name": row.name,
+            "weight": row.weight,
+            "priority": row.priority.name.lower(),
+            "keys": row.keys,
+            "created": moment(row.created_s),
+        }
+        for row in answer(ListTenants())
+    ]
+    show(rows, _COLUMNS, as_csv=as_csv, as_json=as_json)
+
+
+def _priority(name: str) -> "Priority":
+    from serving.limits.terms import Priority
+
+    return Priority[name.upper()]

@@ -1,0 +1,67 @@
+"""Rows for an operator: a table on a terminal, CSV or JSON for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+Row = Mapping[str, Any]
+Command = Callable[..., None]
+
+
+def format_options(command: Command) -> Command:
+    """Adds --csv and --json."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+    as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print it as CSV.")
+    return as_csv(as_json(command))
+
+
+def show(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Rows with these columns, in this order."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    if as_json:
+        click.echo(json.dumps([{name: row[name] for name in columns} for row in rows], indent=2))
+    elif as_csv:
+        out = csv.writer(sys.stdout, lineterminator="\n")
+        out.writerow(columns)
+        out.writerows([_cell(row[name]) for name in columns] for row in rows)
+    else:
+        _print_table(rows, columns)
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet must not take a name for a formula."""
+    text = " ".join(value) if isinstance(value, list | tuple) else value
+    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@") else text
+
+
+def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        is_number = all(isinstance(row[name], int | float) for row in rows)
+        justify = "right" if rows and is_number else "left"
+        table.add_column(name.replace("_", " "), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(_shown(row[name]) for name in columns))
+    Console(highlight=False).print(table, markup=False)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return " ".join(str(each) for each in value)
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,49 @@
+// OpenAI's client for Node against a gateway: prints what it saw as one line of JSON.
+import OpenAI from "openai";
+
+const { BASE_URL, API_KEY, DIE } = process.env;
+const api = new OpenAI({ baseURL: BASE_URL, apiKey: API_KEY, maxRetries: 2 });
+const ask = (content, more = {}) => ({ model: "tiny", messages: [{ role: "user", content }], ...more });
+
+async function streamed() {
+  const found = { text: "", usage: null };
+  const more = { stream: true, stream_options: { include_usage: true } };
+  for await (const chunk of await api.chat.completions.create(ask("hi", more))) {
+    found.text += chunk.choices[0]?.delta?.content ?? "";
+    found.usage = chunk.usage ?? found.usage;
+  }
+  return found;
+}
+
+async function cut() {
+  for await (const _ of await api.chat.completions.create(ask(DIE, { stream: true })));
+}
+
+async function refusal(work) {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    const { status, code, param, type, requestID } = error;
+    return { name: error.constructor.name, status, code, param, type, has_id: Boolean(requestID) };
+  }
+}
+
+const stranger = new OpenAI({ baseURL: BASE_URL, apiKey: "sk-wrong", maxRetries: 2 });
+const tool = { type: "function", function: { name: "weather", parameters: { type: "object" } } };
+const whole = await api.chat.completions.create(ask("hi", { n: 2 }));
+const called = await api.chat.completions.create(ask("hi", { tools: [tool] }));
+const models = [];
+for await (const model of api.models.list()) models.push(model.id);
+
+console.log(JSON.stringify({
+  whole: whole.choices.map((choice) => choice.message.content),
+  arguments: called.choices[0].message.tool_calls[0].function.arguments,
+  text: (await api.completions.create({ model: "tiny", prompt: "hi" })).choices[0].text,
+  models,
+  streamed: await streamed(),
+  wrong: await refusal(() => api.chat.completions.create(ask("hi", { temperature: 9 }))),
+  nobody: await refusal(() => api.chat.completions.create({ ...ask("hi"), model: "nobody" })),
+  stranger: await refusal(() => stranger.models.list()),
+  cut: await refusal(cut),
+}));

@@ -1,0 +1,103 @@
+"""`ops/reliability.md` from what tests have proven. Pure; no figure in it is written by hand."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.faults.promises import PROMISES, Promise
+from tests.faults.rows import ROWS, Row
+
+_HEAD = """\
+# What breaks, what clients see, how long it takes
+
+Made by `python -m tests.faults` from the tests that it ran; change the tests, not this page. Every
+fault is a real one on real sockets: a real gateway, and engines that follow a script where a row
+does not say otherwise. After each of them: every answer was complete, a stream with an error event
+at its end and no `[DONE]`, or an error in OpenAI's envelope; each accepted request left exactly one
+usage record; nothing was left in flight at gateway or engines, and no task or descriptor; and the
+next plain request was answered. "Recovery" is the time from the fault to that answer, from the end
+of the fault where nothing could be served meanwhile.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One test that is named after a row."""
+
+    row: int
+    #: Where it stands, as pytest writes it.
+    test: str
+    #: pytest's word: passed, failed or skipped.
+    outcome: str
+    #: Kinds of answers and how often clients saw them.
+    seen: Mapping[str, int] = field(default_factory=dict)
+    recovery_s: float | None = None
+    measured: Sequence[str] = ()
+
+
+def render(proofs: Iterable[Proof], machine: str) -> str:
+    by_row: dict[int, list[Proof]] = defaultdict(list)
+    for proof in proofs:
+        by_row[proof.row].append(proof)
+    return "\n".join(
+        [
+            _HEAD,
+            f"Measured on {machine}.\n",
+            "## Promises\n",
+            "| # | promise | proven by rows | passed | slowest recovery |",
+            "|---|---|---|---:|---:|",
+            *(_promise_line(promise, by_row) for promise in PROMISES),
+            "\n## Faults\n",
+            "| # | fault | clients saw | recovery | measured | tests |",
+            "|---:|---|---|---:|---|---:|",
+            *(_row_line(row, by_row[row.number]) for row in ROWS if row.number in by_row),
+            "\n## Not proven here\n",
+            "| # | fault | why |",
+            "|---:|---|---|",
+            *(f"| {r.number} | {r.fault} | {r.why} |" for r in ROWS if r.number not in by_row),
+            "\n## Tests\n",
+            *(_test_line(proof) for row in sorted(by_row) for proof in _merged(by_row[row])),
+            "",
+        ]
+    )
+
+
+def _promise_line(promise: Promise, by_row: Mapping[int, list[Proof]]) -> str:
+    proofs = [proof for row in promise.rows for proof in by_row.get(row, ())]
+    rows = ", ".join(str(row) for row in promise.rows if row in by_row)
+    return f"| {promise.name} | {promise.text} | {rows} | {_passed(proofs)} | {_recovery(proofs)} |"
+
+
+def _row_line(row: Row, proofs: list[Proof]) -> str:
+    seen: Counter[str] = Counter()
+    for proof in proofs:
+        seen.update(proof.seen)
+    shown = "; ".join(f"{count} x {kind}" for kind, count in seen.most_common())
+    measured = "; ".join(dict.fromkeys(word for proof in proofs for word in proof.measured))
+    return (
+        f"| {row.number} | {row.fault} | {shown or 'see the test'} "
+        f"| {_recovery(proofs)} | {measured} | {_passed(proofs)} |"
+    )
+
+
+def _passed(proofs: list[Proof]) -> str:
+    passed = sum(proof.outcome == "passed" for proof in proofs)
+    return f"{passed} of {len(proofs)}"
+
+
+def _recovery(proofs: list[Proof]) -> str:
+    """The slowest; a millisecond is the finest that means something."""
+    times = [proof.recovery_s for proof in proofs if proof.recovery_s is not None]
+    return f"{max(times):.3f} s" if times else ""
+
+
+def _merged(proofs: list[Proof]) -> list[Proof]:
+    """One for each test; a case that failed stands for all of its cases."""
+    by_test = {proof.test: proof for proof in sorted(proofs, key=lambda p: p.outcome != "passed")}
+    return list(by_test.values())
+
+
+def _test_line(proof: Proof) -> str:
+    path, _, name = proof.test.partition("::")
+    words = name.removeprefix("test_")[3:].replace("_", " ")
+    return f"- {proof.row}: {words} (`{path}`), {proof.outcome}"

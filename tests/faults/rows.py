@@ -1,0 +1,92 @@
+"""The faults there are, by number. Tests are named after them: `test_03_...`, wherever they stand.
+
+A row without such a test says why; a row with one says nothing. A test of this table keeps both.
+"""
+
+from dataclasses import dataclass
+
+_LIVE = "needs Ray and real engines: `tests/live`"
+_HOSTS = "needs several hosts: `tests/hosts`"
+_HEAVY = "needs root, network namespaces or Redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    number: int
+    fault: str
+    #: For a row that no test without Ray is named after.
+    why: str = ""
+
+
+ROWS = (
+    Row(1, "replica killed while idle", _LIVE),
+    Row(2, "replica killed while a request is queued or in prefill"),
+    Row(3, "replica killed mid-stream"),
+    Row(4, "replica hangs: port open, no progress"),
+    Row(5, "engine core dies, leader process lives", _LIVE),
+    Row(6, "follower or one worker of a gang dies", _LIVE),
+    Row(7, "gang never forms", _LIVE),
+    Row(8, "engine cannot start", _LIVE),
+    Row(9, "replica crashes in a loop", _LIVE),
+    Row(10, "cold start, start from zero"),
+    Row(11, "one replica of several answers 5xx now and then"),
+    Row(12, "one replica is ten times slower"),
+    Row(13, "all replicas are ejected"),
+    Row(14, "replica killed for memory", _LIVE),
+    Row(15, "KV cache full, preemption storm", _LIVE),
+    Row(16, "a request that kills replicas"),
+    Row(17, "garbage from the engine"),
+    Row(18, "engine ignores max_tokens"),
+    Row(19, "a node's raylet is killed", _LIVE),
+    Row(20, "planned drain of a node"),
+    Row(21, "node cut off from the head", _HEAVY),
+    Row(22, "cut between pipeline stages", _HEAVY),
+    Row(23, "delay and loss between gateway and replica", _HEAVY),
+    Row(24, "Ray loses a request or a reply", _LIVE),
+    Row(25, "head killed, no Redis", _HOSTS),
+    Row(26, "head killed, Redis behind it", _HEAVY),
+    Row(27, "Redis dies, hangs or loses data", _HEAVY),
+    Row(28, "the Controller or Serve's controller is killed", _LIVE),
+    Row(29, "a gateway is killed", _LIVE),
+    Row(30, "the clock jumps an hour, both ways"),
+    Row(31, "disk full"),
+    Row(32, "out of descriptors"),
+    Row(33, "a GPU falls off the bus", _LIVE),
+    Row(34, "burst of 20 times the capacity"),
+    Row(35, "one key over its limit"),
+    Row(36, "retry storm"),
+    Row(37, "noisy neighbour with long prompts"),
+    Row(38, "slow reader"),
+    Row(39, "client leaves while queued"),
+    Row(40, "client leaves in prefill or without a stream"),
+    Row(41, "client leaves mid-stream"),
+    Row(42, "client behind a dead NAT"),
+    Row(43, "slow headers, slow body"),
+    Row(44, "huge, endless or compressed body"),
+    Row(45, "pipelining, reuse after an error"),
+    Row(46, "shapes of request smuggling"),
+    Row(47, "SIGTERM to a gateway"),
+    Row(48, "deadline passes"),
+    Row(49, "request ids that are odd"),
+    Row(50, "invalid fleet applied"),
+    Row(51, "fleet asks for more than there is"),
+    Row(52, "two appliers at once"),
+    Row(53, "applier killed at every step"),
+    Row(54, "model removed while it streams", _LIVE),
+    Row(55, "rolling update", _LIVE),
+    Row(56, "autoscaler blind"),
+    Row(57, "scaling back and forth"),
+    Row(58, "key revoked"),
+    Row(59, "key store locked or corrupt"),
+    Row(60, "usage write fails or is repeated"),
+    Row(61, "label attack on metrics"),
+    Row(62, "dashboard or admin port from outside", _HEAVY),
+    Row(63, "stale address: the port belongs to somebody else"),
+    Row(64, "internal token wrong or rotated under load"),
+    Row(65, "heartbeats stop, replica healthy"),
+    Row(66, "several gateways on the same old load figures"),
+    Row(67, "ledger down for ten minutes under load"),
+    Row(68, "gateway killed with unwritten usage"),
+    Row(69, "idle upstream connection closed as it is reused"),
+    Row(70, "token count impossible"),
+)

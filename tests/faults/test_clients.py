@@ -1,0 +1,166 @@
+"""Clients that leave, read slowly, or ask when it is too late: rows 38 to 42."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from serving.bounds import WRITE_BUFFER_BYTES
+from tests.fakes import Call, hangs, hangs_after
+from tests.faults.site import Faulty, Site, replicas, until
+from tests.faults.test_overload import expect
+from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client
+
+STREAM = {**HELLO, "stream": True}
+READERS = 20
+
+
+def finish(client: Client) -> None:
+    client.writer.close()
+
+
+def reset(client: Client) -> None:
+    client.reset()
+
+
+def half_close(client: Client) -> None:
+    client.writer.write_eof()
+
+
+Leave = Callable[[Client], None]
+LEAVING = pytest.mark.parametrize("leave", [finish, reset, half_close])
+
+
+@LEAVING
+async def test_39_a_client_that_leaves_while_queued_reaches_no_engine(
+    faulty: Faulty, leave: Leave
+) -> None:
+    [one] = replicas(1)
+    async with faulty(one) as site:
+        expect(site, 5.0)
+        client = await site.connect()
+        await client.request("POST", CHAT, HELLO)
+        await until(lambda: site.core.meters.of("tiny").queued == 1)
+        leave(client)
+        await until(lambda: site.core.meters.of("tiny").queued == 0)
+        site.saw("left")
+        site.rig.publish()
+        [record] = await site.invariants_hold()
+    assert record["outcome"] == "client_gone"
+    assert len(one.calls) == 1  # the plain request afterwards
+
+
+async def test_39_a_client_that_leaves_while_it_is_counted_reaches_no_engine(
+    faulty: Faulty,
+) -> None:
+    [one] = replicas(1)
+    one.count = None
+    async with faulty(one) as site:
+        client = await site.connect()
+        long = {**HELLO, "messages": [{"role": "user", "content": "x" * 5_000}]}
+        await client.request("POST", CHAT, long)
+        await one.until(lambda: one.counts == 1)
+        finish(client)
+        await one.until(lambda: one.aborted == 1, limit_s=1.0)
+        site.saw("left")
+        [record] = await site.invariants_hold()
+    assert record["outcome"] == "client_gone"
+    assert len(one.calls) == 1
+
+
+@LEAVING
+@pytest.mark.parametrize("body", [HELLO, STREAM], ids=["whole", "stream"])
+async def test_40_a_client_that_leaves_in_prefill_is_noticed_by_the_engine(
+    faulty: Faulty, leave: Leave, body: dict[str, object]
+) -> None:
+    [one] = replicas(1)
+    one.script = [hangs]
+    async with faulty(one) as site:
+        client = await site.connect()
+        await client.request("POST", CHAT, body)
+        await one.until(lambda: one.running == 1)
+        await left(site, client, leave)
+        [record] = await site.invariants_hold()
+    assert record["outcome"] == "client_gone"
+
+
+@LEAVING
+async def test_41_a_client_that_leaves_mid_stream_is_noticed_and_metered(
+    faulty: Faulty, leave: Leave
+) -> None:
+    [one] = replicas(1)
+    one.script = [hangs_after("a", "b", "c")]
+    async with faulty(one) as site:
+        client = await site.connect()
+        await client.request("POST", CHAT, STREAM)
+        await client.reader.readuntil(b'"content":"c"')
+        await left(site, client, leave)
+        [record] = await site.invariants_hold()
+    assert (record["outcome"], record["completion_tokens"]) == ("client_gone", 2)
+
+
+async def left(site: Site, client: Client, leave: Leave) -> None:
+    """The client leaves and the engine hears of it."""
+    [one] = site.rig.replicas
+    site.strikes()
+    leave(client)
+    await one.until(lambda: one.aborted == 1, limit_s=1.0)
+    site.saw("left")
+    site.measured("engine stops after", 1000 * (site.core.loop.time() - (site.struck_s or 0)), "ms")
+
+
+async def test_38_slow_readers_are_bounded_in_memory_and_cut_and_slow_nobody_else(
+    faulty: Faulty,
+) -> None:
+    async def pours(call: Call) -> None:
+        await call.start_stream()
+        while True:
+            await call.event(call.chunk("x" * 16_384))
+
+    [one] = replicas(1)
+    one.script = [pours] * READERS
+    async with faulty(one) as site:
+        readers = [await stuck(site) for _ in range(READERS)]
+        for reader in readers:
+            await reader.request("POST", CHAT, STREAM)
+        await until(lambda: len(paused(site)) == READERS)
+        assert (await site.chat(stream=True)).events[-1] == "[DONE]"
+        most_bytes = max(paused(site))
+        assert most_bytes <= 4 * WRITE_BUFFER_BYTES
+        site.measured("kept for one of them at most", most_bytes / 1024, "KiB")
+        site.core.deadlines = replace(QUICK, write_s=0.1)
+        await one.until(lambda: one.aborted == READERS)
+        for _ in readers:
+            site.saw("cut off")
+
+
+def paused(site: Site) -> list[int]:
+    """Bytes in memory for each client that takes nothing."""
+    found = [client for client in site.rig.server._connections if client._stalled_s]
+    return [client._transport.get_write_buffer_size() for client in found]
+
+
+async def stuck(site: Site) -> Client:
+    """A client with hardly any buffer that never reads."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sock.setblocking(False)
+    await site.core.loop.sock_connect(sock, ("127.0.0.1", site.rig.port))
+    client = Client(*await asyncio.open_connection(sock=sock, limit=1_024))
+    site.rig.clients.append(client)
+    return client
+
+
+async def test_42_a_client_behind_a_dead_nat_is_found_by_the_kernel(faulty: Faulty) -> None:
+    """The network cannot be cut here without root; what the kernel was asked to do can be seen."""
+    [one] = replicas(1)
+    async with faulty(one) as site:
+        client = await site.connect()
+        await until(lambda: bool(site.rig.server._connections))
+        [connection] = site.rig.server._connections
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+        await client.close()

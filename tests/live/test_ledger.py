@@ -1,0 +1,65 @@
+"""The ledger of a real fleet agrees with real engines, also about streams that were left unread."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from tests.live.fleet_under_test import NEVER_ENDS, LiveFleet, wait_for
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def reconciliation(fleet: LiveFleet) -> dict[str, Any]:
+    """What other tests broke is in it too, so tests compare before and after."""
+    printed = fleet.run("usage", "--reconcile", "--json", check=False).stdout
+    found: dict[str, Any] = json.loads(printed)[0]
+    return found
+
+
+def test_60_what_an_engine_made_for_a_stream_that_was_left_is_in_the_ledger(
+    fleet: LiveFleet,
+) -> None:
+    before = reconciliation(fleet)
+    fleet.says("demo")
+    with fleet.client() as client:
+        stream = client.chat.completions.create(
+            model="demo",
+            messages=[{"role": "user", "content": "Hello"}],
+            stream=True,
+            max_tokens=4_000,
+            logit_bias=NEVER_ENDS,
+        )
+        next(stream)
+        next(stream)
+        stream.close()
+
+    def counted() -> dict[str, Any] | None:
+        now = reconciliation(fleet)
+        is_there = now["records"] >= before["records"] + 2
+        is_told = now["agreeing"] >= before["agreeing"] + 2
+        return now if is_there and is_told else None
+
+    after = wait_for(counted, "the engine's counts of both requests")
+    assert after["differing"] == []
+    assert after["estimated"] == before["estimated"]
+
+
+def test_58_a_revoked_key_is_refused_by_a_real_fleet(fleet: LiveFleet) -> None:
+    key = fleet.run("keys", "create", "leaver").stdout.strip()
+    mine, fleet.key = fleet.key, key
+    try:
+        wait_for(lambda: fleet.says("demo"), "the new key to be known", 10)
+        fleet.run("keys", "revoke", key.split("-")[1])
+        wait_for(lambda: _is_refused(fleet), "the key to be refused", 5)
+    finally:
+        fleet.key = mine
+
+
+def _is_refused(fleet: LiveFleet) -> bool | None:
+    try:
+        fleet.says("demo")
+    except openai.AuthenticationError:
+        return True
+    return None
