@@ -1,8 +1,9 @@
 """Sums of usage for people and for gateways, from the daily sums alone: quick for years."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -30,10 +31,16 @@ def usage(connection: Connection, question: SumUsage) -> tuple[UsageRow, ...]:
         wanted = wanted.group_by(*columns).order_by(*columns)
     width = len(columns)
     return tuple(
-        UsageRow(tuple(row[:width]), *(int(value) for value in row[width:-1]), float(row[-1]))
+        _row(tuple(row[:width]), row[width:])
         for row in connection.execute(wanted)
         if row[width] is not None
     )
+
+
+def _row(by: tuple[str, ...], sums: Sequence[Any]) -> UsageRow:
+    requests, prompt, cached, completion, accelerator_s = sums
+    tokens = int(prompt), int(cached), int(completion)
+    return UsageRow(by, int(requests), *tokens, float(accelerator_s))
 
 
 def _filters(question: SumUsage) -> list[tuple[ColumnElement[str], str]]:

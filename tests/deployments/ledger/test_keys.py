@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
@@ -33,6 +34,12 @@ def do(connection: Connection) -> Do:
 def proves(connection: Connection, text: str, now_s: int = NOW_S) -> bool:
     known = {record.id: record for record in records(connection, now_s)}
     return verify(parse(text), known, now_s) is not None
+
+
+def rows(connection: Connection, question: questions.Question) -> tuple[Any, ...]:
+    found = answer(connection, question)
+    assert isinstance(found, tuple)
+    return found
 
 
 def only(connection: Connection, now_s: int = NOW_S) -> KeyRecord:
@@ -94,7 +101,7 @@ def test_a_revoked_key_is_gone_for_good_and_still_listed(connection: Connection,
     text = do(acts.CreateKey("bob"))
     do(acts.RevokeKey(parse_id(text)), NOW_S + 5)
     assert records(connection, NOW_S) == ()
-    (row,) = answer(connection, questions.ListKeys())
+    (row,) = rows(connection, questions.ListKeys())
     assert isinstance(row, questions.KeyRow)
     assert row.revoked_s == NOW_S + 5
     for act in (acts.RevokeKey(row.id), acts.RotateKey(row.id, 0)):
@@ -135,7 +142,7 @@ def test_a_changed_tenant_changes_its_keys(connection: Connection, do: Do) -> No
     assert (only(connection).weight, only(connection).priority) == (7, Priority.STANDARD)
     do(acts.ChangeTenant("default", priority=Priority.BATCH))
     assert (only(connection).weight, only(connection).priority) == (7, Priority.BATCH)
-    (row,) = answer(connection, questions.ListTenants())
+    (row,) = rows(connection, questions.ListTenants())
     assert row == questions.TenantRow("default", 0, 7, Priority.BATCH, 1)
 
 
@@ -143,12 +150,8 @@ def test_every_act_is_in_the_audit_newest_first(connection: Connection, do: Do) 
     do(acts.CreateTenant("lab"))
     key_id = parse_id(do(acts.CreateKey("bob", "lab"), NOW_S + 1))
     do(acts.RevokeKey(key_id), NOW_S + 2)
-    rows = [
-        row
-        for row in answer(connection, questions.ListAudit(2))
-        if isinstance(row, questions.AuditRow)
-    ]
-    assert [(row.at_s, row.who, row.act, row.subject) for row in rows] == [
+    found = rows(connection, questions.ListAudit(2))
+    assert [(row.at_s, row.who, row.act, row.subject) for row in found] == [
         (NOW_S + 2, "alice", "RevokeKey", key_id),
         (NOW_S + 1, "alice", "CreateKey", "bob"),
     ]

@@ -102,7 +102,7 @@ async def test_an_absent_ledger_is_asked_less_and_less(
         pauses.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(module.asyncio, "sleep", slept)
+    monkeypatch.setattr("serving.gateway.shipper.asyncio.sleep", slept)
     running = asyncio.ensure_future(Shipper(spool, ledger.send, period_s=1.0).run())
     while not ledger.taken:
         await sleep(0)

@@ -1,5 +1,7 @@
 """The first tables. Written out, not taken from `schema.py`: what a database went through stays."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -92,7 +94,7 @@ def _usage() -> None:
     )
 
 
-def _sums() -> list[sa.Column[float]]:
+def _sums() -> list[sa.Column[Any]]:
     tokens = ("prompt_tokens", "cached_tokens", "completion_tokens")
     return [
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in tokens),
