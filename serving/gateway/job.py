@@ -21,6 +21,7 @@ from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.auth import revoked_key
 from serving.gateway.config import Model
+from serving.gateway.ending import is_estimated, refused_by, unfinished
 from serving.gateway.exchange import Exchange
 from serving.gateway.limiter import cost
 from serving.gateway.place import place
@@ -158,7 +159,8 @@ class Job:
         try:
             await self._answer()
         except ApiError as error:
-            self._refuse(error, self._refused_by(error))
+            is_started = self._exchange.is_started
+            self._refuse(error, refused_by(error, self._attempts.count, is_started=is_started))
         except NotTaken as failure:
             self._refuse(failure.error)
         except asyncio.CancelledError:
@@ -339,29 +341,16 @@ class Job:
     def _fallback_header(self) -> bytes:
         if self._model is self._asked:
             return b""
-        return b"x-flotilla-fallback: %b -> %b\r\n" % (
-            self._asked.name.encode(),
-            self._model.name.encode(),
-        )
+        return shape.fallback_header(self._asked.name, self._model.name)
 
     def _refuse(self, error: ApiError, outcome: Outcome | None = None) -> None:
         exchange = self._exchange
-        self._record(outcome or self._ending())
+        outcome = outcome or unfinished(is_gone=exchange.is_gone, is_started=exchange.is_started)
+        self._record(outcome)
         if exchange.is_started:
             exchange.cut(errors.event(error))
         else:
             exchange.fail(error)
-
-    def _refused_by(self, error: ApiError) -> Outcome | None:
-        """The engine, where it was asked and found the request wrong; otherwise as it ended."""
-        is_fault_of_request = error.row.status < 500 and not self._exchange.is_started
-        return Outcome.REFUSED_BY_ENGINE if self._attempts.count and is_fault_of_request else None
-
-    def _ending(self) -> Outcome:
-        """What an unfinished job ended as."""
-        if self._exchange.is_gone:
-            return Outcome.CLIENT_GONE
-        return Outcome.CUT if self._exchange.is_started else Outcome.REFUSED
 
     # The record
     def _settle(self) -> None:
@@ -385,6 +374,7 @@ class Job:
             is_abandoned = self._exchange.is_gone or self._reason is not None
             sent = tokens if self._attempts.count else None
             self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
+        whole = None if self._tokens is _NO_TOKENS else self._tokens
         self._core.spool.append(
             UsageRecord(
                 self._exchange.id,
@@ -400,17 +390,9 @@ class Job:
                 self._core.loop.time() - self._started_s,
                 self._attempts.count,
                 self._exchange.tenant,
-                self._is_estimated(outcome),
+                is_estimated(outcome, self._attempts.count, self._events, whole),
             )
         )
-
-    def _is_estimated(self, outcome: Outcome) -> bool:
-        """Whether an engine may have made tokens that it has not told us of."""
-        if not self._attempts.count or outcome is Outcome.REFUSED_BY_ENGINE:
-            return False
-        if self._events is not None:
-            return self._events.tokens is None
-        return self._tokens is _NO_TOKENS
 
     def _counted(self) -> Tokens:
         if self._events is None:

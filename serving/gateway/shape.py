@@ -110,3 +110,8 @@ def _settle(usage: Usage | None) -> Tokens:
         return Tokens()
     details, usage.prompt_tokens_details = usage.prompt_tokens_details, UNSET
     return Tokens(usage.prompt_tokens, usage.completion_tokens, details or None)
+
+
+def fallback_header(asked: str, answered: str) -> bytes:
+    """The line that says who answers instead."""
+    return b"x-flotilla-fallback: %b -> %b\r\n" % (asked.encode(), answered.encode())

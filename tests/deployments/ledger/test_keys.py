@@ -155,7 +155,7 @@ def test_every_act_is_in_the_audit_newest_first(connection: Connection, do: Do) 
         (NOW_S + 2, "alice", "RevokeKey", key_id),
         (NOW_S + 1, "alice", "CreateKey", "bob"),
     ]
-    detail = json.loads(rows[1].detail)
+    detail = json.loads(found[1].detail)
     assert (detail["tenant"], detail["key_id"]) == ("lab", key_id)
 
 

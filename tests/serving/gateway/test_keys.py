@@ -96,7 +96,7 @@ async def test_a_caller_is_told_the_own_usage_and_nobody_elses(rig: Rig) -> None
 
 async def test_usage_is_asked_with_get_and_with_a_key(rig: Rig) -> None:
     reply = await rig.ask("POST", "/v1/usage", {})
-    assert (reply.status, reply.headers["allow"]) == (405, "GET")
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
     assert (await rig.ask("GET", "/v1/usage", authorization="-")).status == 401
 
 

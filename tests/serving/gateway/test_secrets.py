@@ -31,6 +31,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 def all_reprs() -> list[str]:
     """Of everything alive that a module of ours made."""
+    gc.collect()  # what the test before has left is not alive
     alive = gc.get_objects()
     return [repr(thing) for thing in alive if str(type(thing).__module__).startswith("serving.")]
 
