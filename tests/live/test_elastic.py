@@ -153,6 +153,7 @@ def test_slots_follow_demand_from_one_model_to_the_other_and_back(
         assert line in said
 
 
+@pytest.mark.heavy
 def test_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
