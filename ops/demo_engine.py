@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,6 +18,7 @@ import deployments
 from deployments.load import load
 from deployments.render import replica_spec
 from ops.errors import EngineUnmeasurable
+from ops.leaving import leave
 from serving.replica.arguments import engine_argv
 from serving.replica.engine import CPU_ENVIRONMENT, CPU_WORKER
 from serving.replica.network import free_port
@@ -50,17 +50,13 @@ def demo_engine() -> Iterator[tuple[str, float]]:
         with log.open("wb") as output:
             process = _start(port, output.fileno())
         # An engine in a session of its own would outlive this process.
-        before = signal.signal(signal.SIGTERM, _leave)
+        before = signal.signal(signal.SIGTERM, leave)
         try:
             _wait(process, f"http://{LOOPBACK}:{port}/health", log)
             yield f"http://{LOOPBACK}:{port}/v1", time.monotonic() - began_s
         finally:
             _stop(process)
             signal.signal(signal.SIGTERM, before)
-
-
-def _leave(signum: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + signum)
 
 
 def _start(port: int, output: int) -> "subprocess.Popen[bytes]":

@@ -24,7 +24,6 @@ PURE = (
     "serving/registry.py",
     "serving/context.py",
     "serving/errors.py",
-    "serving/limits/terms.py",
     "serving/histogram.py",
     "serving/keys.py",
     "serving/limits",

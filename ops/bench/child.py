@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from ops.bench import proc
 from ops.bench.errors import DidNotStart
+from ops.leaving import leave
 
 #: The repository: `python -m` finds our modules there.
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +26,7 @@ _SWEEPS = 5
 def leave_by_exception() -> None:
     """Whoever ends this process does so by an exception, so that what it started is stopped."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
-
-
-def _leave(signum: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + signum)
+        signal.signal(number, leave)
 
 
 @dataclass(frozen=True)

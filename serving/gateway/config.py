@@ -3,7 +3,7 @@
 Unknown keys are refused: a fleet newer than this gateway must not lose half of its meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -57,12 +57,17 @@ class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routing: Routing = "prefix"
 
 
+def listing_of(cards: Iterable[bytes]) -> bytes:
+    """`Cards` of these, each encoded already."""
+    return b'{"data":[' + b",".join(cards) + b'],"object":"list"}'
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """The models by every name that a request may use, and the bytes of `GET /v1/models`."""
 
     by_name: Mapping[str, Model] = field(default_factory=dict)
-    listing: bytes = msgspec.json.encode(Cards(()))
+    listing: bytes = listing_of(())
     cards: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     routing: Routing = "prefix"
@@ -77,10 +82,8 @@ def parse(user_config: Mapping[str, Any]) -> Catalogue:
                 raise ValueError(f"two models are called {name!r}")
     offered = [model for model in config.models if model.unavailable is None]
     cards = {model.name: _card(model) for model in offered}
-    listing = msgspec.json.encode(Cards(tuple(cards.values())))
-    encoded = {name: msgspec.json.encode(card) for name, card in cards.items()}
-    return Catalogue(by_name, listing, encoded, config.limits, config.routing)
+    return Catalogue(by_name, listing_of(cards.values()), cards, config.limits, config.routing)
 
 
-def _card(model: Model) -> Card:
-    return Card(model.name, "model", model.created, "lambda")
+def _card(model: Model) -> bytes:
+    return msgspec.json.encode(Card(model.name, "model", model.created, "lambda"))

@@ -3,7 +3,7 @@ status. A fallback is the fleet's choice, not the caller's, and is not looked at
 """
 
 from serving.errors import ApiError, Refusal, quote
-from serving.gateway.config import Catalogue, Model
+from serving.gateway.config import Catalogue, Model, listing_of
 from serving.snapshot import KeyRecord
 
 
@@ -22,8 +22,7 @@ def listing_for(catalogue: Catalogue, key: KeyRecord | None) -> bytes:
     """The body of `GET /v1/models`."""
     if key is None or key.models is None:
         return catalogue.listing
-    cards = (card for name, card in catalogue.cards.items() if name in key.models)
-    return b'{"data":[' + b",".join(cards) + b'],"object":"list"}'
+    return listing_of(card for name, card in catalogue.cards.items() if name in key.models)
 
 
 def _may_use(key: KeyRecord | None, model: str) -> bool:
