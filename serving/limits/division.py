@@ -22,6 +22,8 @@ def divide(capacity: float, wanted: Mapping[Name, float]) -> dict[Name, float]:
     even, total = left / len(parts), sum(parts.values())
     if not total:
         return dict.fromkeys(parts, even)
+    # The quotient first: a want may be so small that a product with it rounds to the want itself.
     return {
-        name: part + EVEN * even + (1 - EVEN) * left * part / total for name, part in parts.items()
+        name: part + EVEN * even + (1 - EVEN) * left * (part / total)
+        for name, part in parts.items()
     }

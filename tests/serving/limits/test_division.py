@@ -1,7 +1,7 @@
 """A limit is divided by what gateways want: nobody's small want is less for another's large one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serving.limits.division import divide
@@ -10,6 +10,7 @@ WANTS = st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_si
 
 
 @given(WANTS, st.floats(0, 1))
+@example({"": 5e-324}, 1.0)
 def test_the_parts_are_the_whole_and_none_is_less_than_a_fair_want(
     wants: dict[str, float], capacity: float
 ) -> None:
