@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check fuzz bench reliability lock help install
+.PHONY: up down test test-heavy check fuzz bench reliability soak lock help install
 
 install:
 	@ops/install/install.sh
@@ -27,6 +27,9 @@ bench: install ## measure the gateway beside its rivals, keep the table in ops/b
 
 reliability: install ## break things, see what clients see, write ops/reliability.md
 	@.venv/bin/python -m tests.faults
+
+soak: install ## ask for half an hour while everything breaks in turn, write ops/soak.md
+	@.venv/bin/python -m tests.soak
 
 lock: install ## renew the locked dependencies
 	@ops/install/lock.sh

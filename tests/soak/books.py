@@ -99,9 +99,8 @@ class Books:
         return [f"{each.request_id} ({each.kind})" for each in refused if each.request_id in known]
 
     def _unknown(self) -> list[str]:
-        heard = {each.request_id for each in self.asked}
-        ran = {each.request_id for each in self.ran}
-        unknown = [r.request_id for r in self.recorded if r.request_id not in heard | ran]
+        known = {each.request_id for each in (*self.asked, *self.ran)}
+        unknown = [each.request_id for each in self.recorded if each.request_id not in known]
         unheard = sum(each.request_id is None for each in self.asked)
         return unknown if len(unknown) > unheard else []
 

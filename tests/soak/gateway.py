@@ -17,7 +17,7 @@ from serving.bounds import Deadlines
 from serving.gateway import deployment
 from serving.gateway.core import GatewayCore
 from serving.gateway.deployment import Controller, Gateway
-from tests.serving.gateway.rig import model
+from tests.bad_input.case import MODELS
 from tests.soak.program import socket_path, told_to_end
 from tests.soak.vitals import Vitals
 from tests.soak.wire import Handle, serving
@@ -33,13 +33,8 @@ DEADLINES = Deadlines(
 )
 #: Of a whole request.
 DEADLINE_S = 12.0
-#: The models of the corpus of bad input, so that its cases are answered as they say.
 CONFIG: dict[str, Any] = {
-    "models": [
-        model(aliases=["small"]),
-        model("empty"),
-        model("gone", unavailable="Its weights were never published."),
-    ],
+    "models": MODELS,
     "limits": {"deadline_s": DEADLINE_S, "grace_s": DEADLINE_S},
 }
 

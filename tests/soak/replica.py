@@ -14,13 +14,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from serving.replica.tally import Tally
 from serving.replica.telling import Telling
 from serving.snapshot import Load
+from tests.bad_input.case import count
 from tests.fakes import FakeReplica
 from tests.soak.engine import Engine
 from tests.soak.program import socket_path, told_to_end
@@ -31,12 +31,6 @@ CALL_DEADLINE_S = 2.0
 RECORD_DEADLINE_S = 30.0
 #: Whatever happens on the way to another process.
 AWAY = (Failed, OSError, TimeoutError)
-
-
-def count(body: dict[str, Any]) -> int:
-    """A tokenizer with four bytes to a token and no template."""
-    texts = [body["prompt"]] if "prompt" in body else [m["content"] for m in body["messages"]]
-    return sum(len(str(text).encode()) for text in texts) // 4
 
 
 class Line:
