@@ -35,6 +35,7 @@ class Bill:
         "checked",
         "events",
         "exchange",
+        "first_token_s",
         "model",
         "replica_id",
         "started_s",
@@ -57,6 +58,8 @@ class Bill:
         self._is_closed = False
         self.started_s = core.loop.time()
         self._started_wall_s = core.wall_clock()
+        #: From the request to the first token of its stream; 0 before.
+        self.first_token_s = 0.0
         #: The model that answers; another than the one asked for after a fallback.
         self.model = asked
         #: Of the try under way, or the last.
@@ -91,7 +94,9 @@ class Bill:
             sent = tokens if self.attempts else None
             is_abandoned = self.exchange.is_gone or is_stopped
             self._hold.settle(cost(self._hold, sent, self.events is not None, is_abandoned))
-        self._core.spool.append(self._record(tokens, outcome))
+        record = self._record(tokens, outcome)
+        self._core.spool.append(record)
+        self._core.counters.add(record, self.first_token_s)
 
     def _record(self, tokens: Tokens, outcome: Outcome) -> UsageRecord:
         return UsageRecord(

@@ -16,11 +16,10 @@ from serving.gateway.ask import ask_of
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.bill import Bill
 from serving.gateway.place import place
-from serving.gateway.pool import Saturated, UpstreamConnection
+from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import (
     DiedWithIt,
     NotTaken,
-    overloaded,
     quarantined,
     unavailable,
     upstream,
@@ -179,23 +178,15 @@ class Dispatch:
                 return await self._exchange_with(slot, connection, request)
             except Stale:
                 return await self._exchange_again(slot, target, request)
-        await self._exchange_with(slot, await self._connect(target), request)
+        await self._exchange_with(slot, await target.connect(), request)
 
     async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
-            connection = await self._connect(target)
+            connection = await target.connect()
         except NotTaken as failure:
             raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
-
-    async def _connect(self, target: Upstream) -> UpstreamConnection:
-        try:
-            return await target.pool.connect()
-        except Saturated:
-            raise NotTaken(overloaded()) from None
-        except OSError:
-            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes
@@ -242,8 +233,9 @@ class Dispatch:
             self._flight.began()
         if self._stay is not None:
             self._stay.began()
+        after_s = self._core.loop.time() - self._bill.started_s
+        self._bill.first_token_s = after_s
         if not self._has_waited:
-            after_s = self._core.loop.time() - self._bill.started_s
             self._core.meters.of(self._model.replica_set).began(after_s)
 
     def _reply(self, body: bytes) -> None:
