@@ -1,4 +1,6 @@
-"""Who did what: one row per administrative act, written in the act's own transaction."""
+"""Who did what: one row per administrative act, written in the act's own transaction; of a deploy,
+which is Serve's to do, when it is over.
+"""
 
 import json
 from dataclasses import asdict
@@ -10,11 +12,11 @@ from deployments.ledger.questions import AuditRow
 from deployments.ledger.schema import AUDIT
 
 
-def note(connection: Connection, who: str, act: Act, now_s: int, key_id: str | None = None) -> None:
+def note(connection: Connection, who: str, act: Act, at_s: int, key_id: str | None = None) -> None:
     """What was asked for, and the id of a key that came of it, never its secret."""
     detail = {**asdict(act), "key_id": key_id}
     detail = {name: value for name, value in detail.items() if value is not None}
-    row = {"at_s": now_s, "who": who, "act": type(act).__name__, "subject": act.subject}
+    row = {"at_s": at_s, "who": who, "act": type(act).__name__, "subject": act.subject}
     connection.execute(insert(AUDIT).values(**row, detail=json.dumps(detail)))
 
 

@@ -24,7 +24,8 @@ def perform(connection: Connection, act: acts.Act, who: str, dice: Dice, now_s: 
         raise ActRefused(problem)
     shown = _perform(connection, act, dice, now_s)
     made = parse(shown)
-    audit.note(connection, who, act, now_s, None if made is None else made.id)
+    at_s = act.began_s if isinstance(act, acts.ChangeFleet) else now_s
+    audit.note(connection, who, act, at_s, None if made is None else made.id)
     return shown
 
 
@@ -32,6 +33,8 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
     match act:
         case acts.CreateKey():
             return keys.create(connection, act, dice, now_s)
+        case acts.ChangeKey():
+            keys.change(connection, act, now_s)
         case acts.RotateKey():
             return keys.rotate(connection, act, dice, now_s)
         case acts.RevokeKey():
@@ -40,6 +43,8 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
             tenants.create(connection, act, now_s)
         case acts.ChangeTenant():
             tenants.change(connection, act)
+        case acts.ChangeFleet():
+            pass  # it is done already, and elsewhere
         case _:
             assert_never(act)
     return ""

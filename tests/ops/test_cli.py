@@ -17,8 +17,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from deployments import engine_check
+from deployments.ledger.acts import ChangeFleet
 from deployments.render import render
-from ops import controller_client
+from ops import controller_client, ledger_client
 from ops.cli import main
 from ops.errors import ControllerMissing
 from tests.deployments.fake_serve import FakeServe
@@ -72,7 +73,15 @@ def fleet(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServe]:
+def audit(monkeypatch: pytest.MonkeyPatch) -> list[ChangeFleet]:
+    """What a Controller hears of deploys."""
+    heard: list[ChangeFleet] = []
+    monkeypatch.setattr(ledger_client, "perform", heard.append)
+    return heard
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch, audit: list[ChangeFleet]) -> Iterator[FakeServe]:
     with running(FakeServe()) as fake:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", fake.url)
         yield fake
@@ -164,7 +173,9 @@ def test_vllm_is_asked_once_for_the_same_engine(
     assert len(asked) == 2
 
 
-def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: FakeServe) -> None:
+def test_deploy_makes_the_fleet_run_and_says_so_as_json(
+    fleet: Path, serve: FakeServe, audit: list[ChangeFleet]
+) -> None:
     result = flotilla("deploy", fleet, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
@@ -175,6 +186,9 @@ def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: Fake
     }
     assert "add big.1: done in" in result.stderr
     assert serve.puts[-1] == render(fleet_of())
+    [act] = audit
+    assert (act.command, act.path, act.outcome) == ("deploy", str(fleet), "done")
+    assert act.steps == ("add flotilla", "add big.0", "add big.1")
 
 
 def test_deploying_what_runs_does_nothing(fleet: Path, serve: FakeServe) -> None:
@@ -185,7 +199,7 @@ def test_deploying_what_runs_does_nothing(fleet: Path, serve: FakeServe) -> None
 
 
 def test_a_deploy_that_fails_names_the_application_and_the_cause(
-    fleet: Path, serve: FakeServe
+    fleet: Path, serve: FakeServe, audit: list[ChangeFleet]
 ) -> None:
     serve.run(render(fleet_of()))
     serve.stuck = {"big.2"}
@@ -197,6 +211,7 @@ def test_a_deploy_that_fails_names_the_application_and_the_cause(
     said = json.loads(result.stdout)
     assert (said["result"], said["application"], said["rolled_back"]) == ("failed", "big.2", True)
     assert "flotilla: big.2: not done after 1 s" in result.stderr
+    assert [act.outcome[:33] for act in audit] == ["failed: big.2: not done after 1 s"]
 
 
 def test_without_a_cluster_a_command_says_what_to_do(
