@@ -120,8 +120,7 @@ def _two_on_every_node() -> dict[str, Any]:
 
 def _user_config(fleet: Fleet) -> dict[str, Any]:
     models = [
-        {**_public(name, model), "price": _price(fleet, model)}
-        for name, model in fleet.models.items()
+        {**_public(name, model), **_price(fleet, model)} for name, model in fleet.models.items()
     ]
     return {
         "models": models,
@@ -152,14 +151,14 @@ def _public(name: str, model: Model) -> dict[str, Any]:
             return {**known, "unavailable": model.unavailable}
 
 
-def _price(fleet: Fleet, model: Model) -> dict[str, int] | None:
-    """In nanos for a token."""
+def _price(fleet: Fleet, model: Model) -> dict[str, Any]:
+    """In nanos for a token, where there is one."""
     if isinstance(model, Unavailable):
-        return None
+        return {}
     price = model.price
     if price is None and isinstance(model, Shared):
         price = fleet.served()[model.replicas_of].price
-    return None if price is None else msgspec.to_builtins(price.of_a_token())
+    return {} if price is None else {"price": msgspec.to_builtins(price.of_a_token())}
 
 
 def _least(fleet: Fleet) -> dict[str, tuple[str, ...]]:

@@ -228,7 +228,7 @@ def test_gateways_are_told_prices_and_a_shared_window_has_that_of_its_owner() ->
     plain = fleet_of(SHARING)
     fleet = changed(plain, owner={"price": price}, dearer={"price": {"input": 2, "output": 3}})
     told = ingress(render(fleet))["deployments"][0]["user_config"]["models"]
-    assert {model["name"]: model["price"] for model in told} == {
+    assert {model["name"]: model.get("price") for model in told} == {
         "owner": {"input": 250, "cached_input": 25, "output": 1_000},
         "sharer": {"input": 250, "cached_input": 25, "output": 1_000},
         "dearer": {"input": 2_000, "cached_input": 2_000, "output": 3_000},
@@ -252,8 +252,15 @@ models:
 """
 
 
+NODES = b"""
+name: i
+accelerators: {kind: h100-sxm-80gb, count: 8}
+nodes: [{name: n, address: 10.0.0.1}]
+"""
+
+
 def test_prices_survive_the_way_to_the_controller_and_back() -> None:
     fleet = changed(fleet_of(SHARING), owner={"price": {"input": 0.1, "output": 0.3}})
-    inventory = parse_inventory(b"name: i\nnodes: [{name: n, address: 10.0.0.1}]\n", "i.yaml")
+    inventory = parse_inventory(NODES, "i.yaml")
     told = json.loads(json.dumps(Deployed(fleet, inventory).to_config()))
     assert from_config(told).fleet.models == fleet.models
