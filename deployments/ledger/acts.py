@@ -125,7 +125,7 @@ class ChangeTenant:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFleet:
-    """What runs was changed, or was meant to be: noted here by whoever did it, when it was over."""
+    """What runs was changed, or was meant to be. The ledger has no part in it: see `notes`."""
 
     #: `deploy`, `up` or `down`.
     command: str
@@ -142,11 +142,8 @@ class ChangeFleet:
     def subject(self) -> str:
         return self.path
 
-    def problem(self) -> str | None:
-        return None
 
-
-Act = CreateKey | ChangeKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant | ChangeFleet
+Act = CreateKey | ChangeKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant
 
 
 def _name_problem(name: str) -> str | None:

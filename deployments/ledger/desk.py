@@ -24,8 +24,7 @@ def perform(connection: Connection, act: acts.Act, who: str, dice: Dice, now_s: 
         raise ActRefused(problem)
     shown = _perform(connection, act, dice, now_s)
     made = parse(shown)
-    at_s = act.began_s if isinstance(act, acts.ChangeFleet) else now_s
-    audit.note(connection, who, act, at_s, None if made is None else made.id)
+    audit.note(connection, who, act, now_s, None if made is None else made.id)
     return shown
 
 
@@ -43,8 +42,6 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
             tenants.create(connection, act, now_s)
         case acts.ChangeTenant():
             tenants.change(connection, act)
-        case acts.ChangeFleet():
-            pass  # it is done already, and elsewhere
         case _:
             assert_never(act)
     return ""

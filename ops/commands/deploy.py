@@ -33,13 +33,13 @@ def deploy(
 
     from deployments.errors import StepFailed
     from deployments.lock import alone
-    from ops.commands.audited import audited
+    from ops.ledger_client import noted
     from ops.planning import deployed_inventory
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
     try:
-        with alone(), lines_of(path), audited("deploy", path) as note:
+        with alone(), lines_of(path), noted("deploy", path) as note:
             taken = asyncio.run(_deploy(fleet, inventory, timeout_s, note.steps))
     except StepFailed as failure:
         if as_json:

@@ -46,9 +46,9 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
     is not part of it and leaves the rest alone.
     """
     from deployments.lock import alone
-    from ops.commands.audited import audited
     from ops.commands.cluster import up_cluster
     from ops.file_kind import is_inventory
+    from ops.ledger_client import noted
     from ops.local_fleet import bring_up
 
     if is_inventory(path):
@@ -58,7 +58,7 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
         return
     if firewall or as_json:
         raise click.UsageError("--firewall and --json are for an inventory")
-    with alone(), lines_of(path), audited("up", path) as note:
+    with alone(), lines_of(path), noted("up", path) as note:
         endpoint = asyncio.run(bring_up(path, ray_port, note.steps))
     click.echo(_how_to_use(endpoint))
 
@@ -73,8 +73,8 @@ def down(path: Path | None, as_json: bool) -> None:
     of it stays behind.
     """
     from deployments.lock import alone
-    from ops import act_journal
     from ops.commands.cluster import down_cluster
+    from ops.ledger_client import noted
     from ops.local_fleet import take_down
 
     if path is not None:
@@ -82,7 +82,7 @@ def down(path: Path | None, as_json: bool) -> None:
         return
     if as_json:
         raise click.UsageError("--json is for an inventory")
-    with alone(), act_journal.kept("down", None) as note:
+    with alone(), noted("down", None) as note:
         stopped = asyncio.run(take_down())
         note.outcome = note.outcome if stopped else None
     click.echo("stopped" if stopped else "nothing was running", err=True)

@@ -18,10 +18,12 @@ from click.testing import CliRunner, Result
 
 from deployments import engine_check
 from deployments.ledger.acts import ChangeFleet
+from deployments.ledger.notes import ended
 from deployments.render import render
-from ops import controller_client, ledger_client
+from ops import controller_client
 from ops.cli import main
 from ops.errors import ControllerMissing
+from serving.keystore import home
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
 
@@ -73,15 +75,7 @@ def fleet(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def audit(monkeypatch: pytest.MonkeyPatch) -> list[ChangeFleet]:
-    """What a Controller hears of deploys."""
-    heard: list[ChangeFleet] = []
-    monkeypatch.setattr(ledger_client, "perform", heard.append)
-    return heard
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch, audit: list[ChangeFleet]) -> Iterator[FakeServe]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServe]:
     with running(FakeServe()) as fake:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", fake.url)
         yield fake
@@ -173,9 +167,12 @@ def test_vllm_is_asked_once_for_the_same_engine(
     assert len(asked) == 2
 
 
-def test_deploy_makes_the_fleet_run_and_says_so_as_json(
-    fleet: Path, serve: FakeServe, audit: list[ChangeFleet]
-) -> None:
+def noted() -> list[ChangeFleet]:
+    """What a Controller would put into the audit."""
+    return [each.noted.act for each in ended(home())]
+
+
+def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: FakeServe) -> None:
     result = flotilla("deploy", fleet, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
@@ -186,7 +183,7 @@ def test_deploy_makes_the_fleet_run_and_says_so_as_json(
     }
     assert "add big.1: done in" in result.stderr
     assert serve.puts[-1] == render(fleet_of())
-    [act] = audit
+    [act] = noted()
     assert (act.command, act.path, act.outcome) == ("deploy", str(fleet), "done")
     assert act.steps == ("add flotilla", "add big.0", "add big.1")
 
@@ -199,7 +196,7 @@ def test_deploying_what_runs_does_nothing(fleet: Path, serve: FakeServe) -> None
 
 
 def test_a_deploy_that_fails_names_the_application_and_the_cause(
-    fleet: Path, serve: FakeServe, audit: list[ChangeFleet]
+    fleet: Path, serve: FakeServe
 ) -> None:
     serve.run(render(fleet_of()))
     serve.stuck = {"big.2"}
@@ -211,7 +208,7 @@ def test_a_deploy_that_fails_names_the_application_and_the_cause(
     said = json.loads(result.stdout)
     assert (said["result"], said["application"], said["rolled_back"]) == ("failed", "big.2", True)
     assert "flotilla: big.2: not done after 1 s" in result.stderr
-    assert [act.outcome[:33] for act in audit] == ["failed: big.2: not done after 1 s"]
+    assert [act.outcome[:33] for act in noted()] == ["failed: big.2: not done after 1 s"]
 
 
 def test_without_a_cluster_a_command_says_what_to_do(

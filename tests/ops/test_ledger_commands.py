@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from deployments.ledger.acts import ChangeFleet
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import Reply
 from ops import ledger_client
 from ops.cli import main
@@ -145,16 +145,23 @@ def test_tenants_are_made_changed_and_listed() -> None:
     ]
 
 
-@pytest.mark.usefixtures("home")
-def test_a_deploy_is_in_the_audit_at_the_time_it_began() -> None:
-    act = ChangeFleet("deploy", "/fleet.yaml", "d1", NOON_S - 90, ("add flotilla",), "done")
-    ledger_client.perform(act)
+def test_a_deploy_is_in_the_audit_at_the_time_it_began(home: Path) -> None:
+    with kept(home, "alice", "deploy", None) as note:
+        note.steps.append("add flotilla")
+    [noted] = ended(home)
+    ledger = Ledger(home)
+    assert asyncio.run(_take_notes(ledger)) == (1, 0)
     (row,) = table("audit")
-    assert (row["act"], row["subject"]) == ("ChangeFleet", "/fleet.yaml")
-    assert row["at"] == moment(NOON_S - 90)
+    assert (row["who"], row["act"], row["subject"]) == ("alice", "ChangeFleet", "this machine")
+    assert row["at"] == moment(noted.noted.act.began_s)
     detail = json.loads(row["detail"])
-    assert (detail["digest"], detail["outcome"]) == ("d1", "done")
-    assert detail["steps"] == ["add flotilla"]
+    assert (detail["steps"], detail["outcome"]) == (["add flotilla"], "done")
+
+
+async def _take_notes(ledger: Ledger) -> tuple[int, int]:
+    first, second = await ledger.take_notes(), await ledger.take_notes()
+    await ledger.close()
+    return first, second
 
 
 @pytest.mark.usefixtures("home")

@@ -14,9 +14,9 @@ from deployments.running import addresses_of
 from ops.planning import deployed_inventory
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import fleet_of
-from tests.ops.test_cli import _vllm_says_yes, audit, flotilla, serve
+from tests.ops.test_cli import _vllm_says_yes, flotilla, serve
 
-__all__ = ["_vllm_says_yes", "audit", "serve"]
+__all__ = ["_vllm_says_yes", "serve"]
 
 FLEETS = Path(__file__).parents[2] / "deployments" / "fleets"
 SIX_NODES = FLEETS / "lambda-1cc-6-nodes.yaml"
