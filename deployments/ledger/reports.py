@@ -65,8 +65,9 @@ def month(connection: Connection, now_s: int) -> UsageReport:
 
 
 def _key_usage(row: Row[Any]) -> KeyUsage:
-    *sums, nanos = (int(value) for value in row[3:])
-    return KeyUsage(row[0], row[1], *sums, tenant=row[2], nanos=nanos)
+    key_id, model, tenant, *sums = row
+    requests, prompt, cached, completion, nanos = map(int, sums)
+    return KeyUsage(key_id, model, requests, prompt, cached, completion, tenant, nanos)
 
 
 def limited_use(report: UsageReport, keys: Iterable[KeyRecord]) -> tuple[MonthUse, ...]:

@@ -58,9 +58,9 @@ def usage(  # noqa: PLR0913 - what an operator asks, by name
     rows = answer(SumUsage(first, last, columns, tenant, key_id, model))
     shown = [_shown(row, columns) for row in rows]
     # For people only where anything has a price; programs find the same columns every day.
-    has_cost = as_csv or as_json or any(row.cost_nanos for row in rows)
-    last = ("cost",) if has_cost else ()
-    show(shown, (*columns, *_SUMS, *last), as_csv=as_csv, as_json=as_json)
+    is_priced = as_csv or as_json or any(row.cost_nanos for row in rows)
+    names = (*columns, *_SUMS, *(("cost",) if is_priced else ()))
+    show(shown, names, as_csv=as_csv, as_json=as_json)
 
 
 def _shown(row: "UsageRow", columns: tuple[str, ...]) -> dict[str, Any]:

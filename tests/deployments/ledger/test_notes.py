@@ -17,7 +17,7 @@ from deployments.ledger.questions import AuditRow, ListAudit
 
 @pytest.fixture
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(notes.time, "time", lambda: 1_000.5)
+    monkeypatch.setattr("time.time", lambda: 1_000.5)
     path = tmp_path / "fleet.yaml"
     path.write_text("models: {}")
     return path
@@ -47,7 +47,8 @@ def test_one_that_fails_is_noted_with_what_it_had_done_and_why(tmp_path: Path, f
 
 
 def test_one_that_is_killed_on_the_way_is_ended_by_the_next(tmp_path: Path, fleet: Path) -> None:
-    kept(tmp_path, "alice", "deploy", fleet).__enter__()
+    killed = kept(tmp_path, "alice", "deploy", fleet)
+    killed.__enter__()
     assert acts(tmp_path) == []
     with kept(tmp_path, "alice", "up", fleet):
         pass

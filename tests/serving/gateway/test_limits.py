@@ -243,9 +243,9 @@ async def test_a_spent_month_is_not_tried_again_by_clients(rig: Rig) -> None:
 
 def limit_tenant(rig: Rig, own: Limits = NO_LIMITS, **limits: int) -> None:
     """Both keys are of one tenant; the first has limits of its own too."""
-    common = {"tenant": "lab", "tenant_limits": Limits(**limits)}
-    first, second = replace(KEY_RECORD, limits=own), OTHER_RECORD
-    rig.keys = tuple(replace(each, **common) for each in (first, second))
+    both = (replace(KEY_RECORD, limits=own), OTHER_RECORD)
+    tenants = Limits(**limits)
+    rig.keys = tuple(replace(each, tenant="lab", tenant_limits=tenants) for each in both)
     rig.publish()
 
 
