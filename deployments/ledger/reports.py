@@ -65,7 +65,8 @@ def month(connection: Connection, now_s: int) -> UsageReport:
 
 
 def _key_usage(row: Row[Any]) -> KeyUsage:
-    key_id, model, tenant, *sums = row
+    values: Sequence[Any] = row
+    key_id, model, tenant, *sums = values
     requests, prompt, cached, completion, nanos = map(int, sums)
     return KeyUsage(key_id, model, requests, prompt, cached, completion, tenant, nanos)
 
