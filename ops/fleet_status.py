@@ -31,6 +31,7 @@ def fleet_status(
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),
         "scaling": known.get("scaling"),
+        "events": list(known.get("events", ())),
         "notes": list(_notes(applications, controller)),
     }
 
@@ -96,6 +97,7 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
         "stages": list(report["stages"]) if report else [],
         "planned": list(addresses_of(application.config or {})),
         "address": report["address"] if report else "",
+        "served_name": report["served_name"] if report else "",
         "pid": report["pid"] if report else 0,
         "load": dict(report["load"]) if report else None,
     }
@@ -104,7 +106,13 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
 def _gateway(report: Mapping[str, Any]) -> dict[str, Any]:
     in_flight = sum(count for _, count in report["in_flight"])
     kept = {key: report[key] for key in ("gateway_id", "node", "pid", "address")}
-    return {**kept, "in_flight": in_flight, "left_out": list(report["left_out"])}
+    demands = list(report.get("demands", ()))
+    return {
+        **kept,
+        "in_flight": in_flight,
+        "left_out": list(report["left_out"]),
+        "demands": demands,
+    }
 
 
 def _notes(
