@@ -31,6 +31,8 @@ def fleet_status(
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),
         "scaling": known.get("scaling"),
+        "traffic": list(known.get("models", ())),
+        "replica_sets": list(known.get("replica_sets", ())),
         "events": list(known.get("events", ())),
         "notes": list(_notes(applications, controller)),
     }
@@ -106,13 +108,7 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
 def _gateway(report: Mapping[str, Any]) -> dict[str, Any]:
     in_flight = sum(count for _, count in report["in_flight"])
     kept = {key: report[key] for key in ("gateway_id", "node", "pid", "address")}
-    demands = list(report.get("demands", ()))
-    return {
-        **kept,
-        "in_flight": in_flight,
-        "left_out": list(report["left_out"]),
-        "demands": demands,
-    }
+    return {**kept, "in_flight": in_flight, "left_out": list(report["left_out"])}
 
 
 def _notes(

@@ -1,5 +1,5 @@
-"""The live view of a fleet: totals, nodes, models, replicas, the last events. Pure: two looks and
-the height of the terminal in, something that rich can draw out.
+"""The live view of a fleet: totals, nodes, models, replicas, the last events. Pure: a look and the
+height of the terminal in, something that rich can draw out.
 
 Rules
 - What is wrong comes first: replicas that are not ready, then the busiest.
@@ -8,8 +8,7 @@ Rules
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.pace import Pace, View, pace_of
+View = Mapping[str, Any]
+"""What `fleet_status` gives."""
 
 #: What titles, headings and blank lines of the parts take.
 FRAME_LINES = 14
@@ -26,64 +26,51 @@ EVENT_ROWS = 6
 BAR_CELLS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen, and how long after the look before."""
-
-    view: View
-    before: View | None = None
-    elapsed_s: float = 0.0
-
-    def pace(self, replica_set: str | None = None) -> Pace:
-        return pace_of(replica_set, self.before, self.view, self.elapsed_s)
-
-
-def top_view(look: Look, height_lines: int) -> Group:
+def top_view(view: View, height_lines: int) -> Group:
     """Everything at once, as tall as the terminal."""
     room = max(MIN_ROWS, (height_lines - FRAME_LINES - EVENT_ROWS) // 3)
     parts: list[RenderableType] = [
-        _totals(look),
-        _nodes(look.view, room),
-        _models(look, room),
-        _replicas(look.view, room),
-        _events(look.view["events"][-EVENT_ROWS:]),
-        *(Text(note, style="yellow") for note in look.view["notes"][:MIN_ROWS]),
+        _totals(view),
+        _nodes(view, room),
+        _models(view, room),
+        _replicas(view, room),
+        _events(view["events"][-EVENT_ROWS:]),
+        *(Text(note, style="yellow") for note in view["notes"][:MIN_ROWS]),
     ]
     return Group(*parts)
 
 
-def figures(look: Look) -> dict[str, Any]:
+def figures(view: View) -> dict[str, Any]:
     """The same as plain values, for `--json`."""
-    models = {model["name"]: model["replica_set"] for model in look.view["models"]}
     return {
-        "all": _figures(look.pace()),
-        "models": {name: _figures(look.pace(each)) for name, each in models.items()},
+        "traffic": view["traffic"],
+        "replica_sets": view["replica_sets"],
         "replicas": {
             each["application"]: {"state": each["state"], "load": each["load"]}
-            for each in look.view["replicas"]
+            for each in view["replicas"]
         },
-        "nodes": _on_nodes(look.view),
-        "notes": look.view["notes"],
+        "nodes": _on_nodes(view),
+        "notes": view["notes"],
     }
 
 
-def _figures(pace: Pace) -> dict[str, Any]:
-    return {name: getattr(pace, name) for name in Pace.__slots__}
-
-
-def _totals(look: Look) -> Text:
-    replicas, pace = look.view["replicas"], look.pace()
+def _totals(view: View) -> Text:
+    replicas, traffic = view["replicas"], view["traffic"]
     ready = sum(each["state"] == "ready" for each in replicas)
-    in_flight = sum(each["in_flight"] for each in look.view["gateways"])
     said = (
         f"{ready} of {len(replicas)} replicas ready",
-        f"{len(look.view['gateways'])} gateways",
-        f"{in_flight} in flight",
-        f"{pace.queued} queued",
-        f"{pace.requests_per_s:.1f} requests/s",
-        f"{pace.tokens_per_s:,.0f} tokens/s",
+        f"{len(view['gateways'])} gateways",
+        f"{sum(each['in_flight'] for each in view['gateways'])} in flight",
+        f"{sum(each['queued'] for each in view['replica_sets'])} queued",
+        f"{sum(map(_requests_per_s, traffic)):.1f} requests/s",
+        f"{sum(each['tokens_per_s'] for each in traffic):,.0f} tokens/s",
     )
     return Text(" · ".join(said), style="bold" if ready == len(replicas) else "bold red")
+
+
+def _requests_per_s(traffic: View) -> float:
+    window_s = traffic["window_s"]
+    return float(traffic["requests"] / window_s) if window_s else 0.0
 
 
 def _nodes(view: View, room: int) -> Table:
@@ -106,18 +93,33 @@ def _on_nodes(view: View) -> dict[str, dict[str, int]]:
     }
 
 
-def _models(look: Look, room: int) -> Table:
-    columns = ("ready", "running", "waiting", "queued", "requests/s", "tokens/s")
-    table = _table("models", "model", *columns, "kv", "first p50", "first p99")
-    for model in _shown(look.view["models"], room, table):
-        pace = look.pace(model["replica_set"])
+def _models(view: View, room: int) -> Table:
+    """Traffic is of the last minute; running, waiting and queued are of the replicas' set."""
+    columns = ("ready", "running", "waiting", "queued", "kv", "requests/s", "tokens/s", "errors")
+    table = _table("models", "model", *columns, "first p50", "first p99")
+    sets = {each["replica_set"]: each for each in view["replica_sets"]}
+    traffic = {each["model"]: each for each in view["traffic"]}
+    for model in _shown(view["models"], room, table):
+        name = model["name"]
         ready = model["unavailable"] or str(model["ready_replicas"])
-        counts = (pace.running, pace.waiting, pace.queued)
-        rates = f"{pace.requests_per_s:.1f}", f"{pace.tokens_per_s:,.0f}"
-        times = _seconds(pace.first_token_p50_s), _seconds(pace.first_token_p99_s)
-        row = (ready, *map(str, counts), *rates, f"{pace.kv_use:.0%}", *times)
-        table.add_row(*map(_text, (model["name"], *row)))
+        at_once, came = _at_once(sets.get(model["replica_set"])), _came(traffic.get(name))
+        table.add_row(*map(_text, (name, ready, *at_once, *came)))
     return table
+
+
+def _at_once(replicas: View | None) -> tuple[str, ...]:
+    if replicas is None:
+        return ("",) * 4
+    counts = (replicas[name] for name in ("running", "waiting", "queued"))
+    return (*map(str, counts), f"{replicas['kv_use']:.0%}")
+
+
+def _came(traffic: View | None) -> tuple[str, ...]:
+    if traffic is None:
+        return ("",) * 5
+    rates = f"{_requests_per_s(traffic):.1f}", f"{traffic['tokens_per_s']:,.0f}"
+    times = (_seconds(traffic[f"first_token_{share}_s"]) for share in ("p50", "p99"))
+    return (*rates, str(traffic["errors"] or ""), *times)
 
 
 def _replicas(view: View, room: int) -> Table:

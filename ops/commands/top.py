@@ -8,7 +8,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ops.top_view import Look
+    from ops.top_view import View
 
 PERIOD_S = 1.0
 MIN_PERIOD_S = 0.2
@@ -54,20 +54,13 @@ async def _screen(period_s: float) -> None:
             live.update(top_view(look, console.height), refresh=True)
 
 
-async def _looks(period_s: float) -> "AsyncIterator[Look]":
+async def _looks(period_s: float) -> "AsyncIterator[View]":
     """One after the other over the same two connections. Raises ServeError."""
-    import asyncio
-
     from ops.fleet_look import FleetLook
-    from ops.top_view import Look
 
-    clock = asyncio.get_running_loop().time
-    before, before_s = None, clock()
     async with FleetLook() as fleet:
         while True:
-            view, now_s = await fleet.look(), clock()
-            yield Look(view, before, now_s - before_s)
-            before, before_s = view, now_s
+            yield await fleet.look()
             await _pause(period_s)
 
 

@@ -33,16 +33,21 @@ STATUS: dict[str, Any] = {
             "address": "127.0.0.1:8000",
             "in_flight": (("big.0#1", 5),),
             "left_out": (),
-            "demands": (
-                {
-                    "replica_set": "big",
-                    "arrivals": 100,
-                    "queued": 2,
-                    "tokens_in_flight": 5_000,
-                    "first_tokens": (0,) * 10 + (8,) + (0,) * 19,
-                },
-            ),
         }
+    ],
+    "models": [
+        {
+            "model": "big",
+            "window_s": 60.0,
+            "requests": 120,
+            "errors": 3,
+            "tokens_per_s": 99.6,
+            "first_token_p50_s": 0.25,
+            "first_token_p99_s": None,
+        }
+    ],
+    "replica_sets": [
+        {"replica_set": "big", "running": 7, "waiting": 3, "queued": 2, "kv_use": 0.25}
     ],
     "keys": 1,
     "quarantined": 0,

@@ -1,4 +1,4 @@
-"""The live view: rates from two looks, what is wrong first, and no more rows than there is room."""
+"""The live view: what is wrong first, and no more rows than there is room."""
 
 import json
 from io import StringIO
@@ -9,9 +9,7 @@ from rich.console import Console
 
 from deployments.render import render
 from ops.commands import top as command
-from ops.pace import pace_of
-from ops.top_view import Look, figures, top_view
-from serving import histogram
+from ops.top_view import figures, top_view
 from tests.deployments.fake_controller import FakeController
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import fleet_of
@@ -27,76 +25,64 @@ def replica(
     return {"application": name, "state": state, "stages": ["10.0.0.1"], "load": load}
 
 
-def view(*replicas: dict[str, Any], arrivals: int = 0, slow: int = 0) -> dict[str, Any]:
-    tokens = [0] * histogram.BUCKETS
-    tokens[5], tokens[20] = arrivals, slow
-    demand = {"replica_set": "m", "arrivals": arrivals, "queued": 4, "first_tokens": tokens}
-    gateway = {"gateway_id": "g", "node": "10.0.0.2", "in_flight": 3, "demands": [demand]}
+def view(*replicas: dict[str, Any]) -> dict[str, Any]:
+    load = {"running": 5, "waiting": 1, "queued": 4, "kv_use": 0.5}
+    traffic = {"requests": 90, "errors": 2, "window_s": 60.0, "tokens_per_s": 30.0}
+    times = {"first_token_p50_s": 0.25, "first_token_p99_s": 1.5}
     model = {"name": "m", "replica_set": "m", "unavailable": None, "ready_replicas": 1}
     return {
-        "models": [model],
+        "models": [model, {**model, "name": "quiet", "replica_set": "none"}],
         "replicas": list(replicas),
-        "gateways": [gateway],
+        "gateways": [{"gateway_id": "g", "node": "10.0.0.2", "in_flight": 3}],
+        "traffic": [{"model": "m", **traffic, **times}],
+        "replica_sets": [{"replica_set": "m", **load}],
         "events": [{"at_s": 0.0, "kind": "node", "subject": "[red]n", "text": "joined"}],
         "notes": [],
     }
 
 
-def drawn(look: Look, height_lines: int = 60) -> list[str]:
+def drawn(look: dict[str, Any], height_lines: int = 60) -> list[str]:
     console = Console(width=160, height=height_lines, file=StringIO())
     with console.capture() as captured:
         console.print(top_view(look, height_lines))
     return captured.get().splitlines()
 
 
-def test_rates_are_what_came_between_two_looks() -> None:
-    before, now = view(replica("m.0"), arrivals=10), view(replica("m.0"), arrivals=30, slow=1)
-    pace = pace_of("m", before, now, 2.0)
-    assert (pace.requests_per_s, pace.queued, pace.tokens_per_s) == (10.0, 4, 10.0)
-    assert pace.first_token_p50_s == histogram.BOUNDS_S[5]
-    assert pace.first_token_p99_s == histogram.BOUNDS_S[20]
+def test_a_model_has_its_clients_traffic_beside_its_replicas_load() -> None:
+    lines = drawn(view(replica("m.0")))
+    (model,) = (line.split() for line in lines if line.startswith("m "))
+    assert model == ["m", "1", "5", "1", "4", "50%", "1.5", "30", "2", "0.25", "s", "1.50", "s"]
 
 
-def test_the_first_look_has_no_rates() -> None:
-    pace = pace_of(None, None, view(replica("m.0"), arrivals=10), 0.0)
-    assert (pace.requests_per_s, pace.first_token_p50_s) == (0.0, None)
-
-
-def test_a_gateway_that_has_just_come_brings_no_rate() -> None:
-    before, now = view(), view(arrivals=1000)
-    before["gateways"][0]["gateway_id"] = "another"
-    assert pace_of(None, before, now, 1.0).requests_per_s == 0.0
-
-
-def test_a_model_counts_its_own_replicas_alone() -> None:
-    now = view(replica("m.0", running=2), replica("m.big.0", running=5))
-    assert pace_of("m", None, now, 0).running == 2
-    assert pace_of("m.big", None, now, 0).running == 5
-    assert pace_of(None, None, now, 0).running == 7
+def test_a_model_that_nobody_asked_for_has_no_figures() -> None:
+    assert next(line.split() for line in drawn(view()) if line.startswith("quiet")) == [
+        "quiet",
+        "1",
+    ]
 
 
 def test_what_is_not_ready_comes_first_then_the_busiest() -> None:
     busy = [replica("m.0", running=1), replica("m.1", running=9), replica("m.2", "deploying")]
     busy[2]["load"] = None
-    lines = drawn(Look(view(*busy)))
+    lines = drawn(view(*busy))
     names = [line.split()[0] for line in lines if line.startswith("m.")]
     assert names == ["m.2", "m.1", "m.0"]
     assert lines[0].startswith("2 of 3 replicas ready · 1 gateways · 3 in flight · 4 queued")
 
 
 def test_a_thousand_replicas_take_no_more_room_than_there_is() -> None:
-    lines = drawn(Look(view(*(replica(f"m.{n}") for n in range(1_000)))), 40)
+    lines = drawn(view(*(replica(f"m.{n}") for n in range(1_000))), 40)
     assert len(lines) <= 40
     assert any(line.startswith("and 994 more") for line in lines)
 
 
 def test_names_are_text_and_no_markup() -> None:
-    assert any("[red]n" in line for line in drawn(Look(view())))
+    assert any("[red]n" in line for line in drawn(view()))
 
 
 def test_the_same_as_values_for_programs() -> None:
-    found = figures(Look(view(replica("m.0", running=2))))
-    assert found["models"]["m"]["running"] == 2
+    found = figures(view(replica("m.0", running=2)))
+    assert found["replicas"]["m.0"]["load"]["running"] == 2
     assert found["nodes"] == {
         "10.0.0.1": {"replicas": 1, "stages": 1, "gateways": 0},
         "10.0.0.2": {"replicas": 0, "stages": 0, "gateways": 1},
@@ -124,7 +110,7 @@ def test_top_prints_a_line_for_each_look_until_it_is_told_to_stop(
     result = flotilla("top", "--json", "--interval", "0.2")
     assert result.exit_code == 0
     looks = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [look["models"]["big"]["running"] for look in looks] == [7, 7, 7]
+    assert [look["replica_sets"][0]["running"] for look in looks] == [7, 7, 7]
 
 
 @pytest.mark.usefixtures("three_looks", "controller")
