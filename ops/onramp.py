@@ -10,8 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import yaml
-
 QUESTION = "What is a replica?"
 
 
@@ -43,19 +41,20 @@ class OnRamp:
 
 
 def _continue(target: Target) -> str:
-    models = [
-        {
-            "name": name,
-            "provider": "openai",
-            "model": name,
-            "apiBase": target.base_url,
-            "apiKey": target.key,
-            "roles": ["chat", "edit", "apply"],
-        }
+    # As JSON: readers of YAML disagree on which plain words are numbers or truths.
+    base_url, key = json.dumps(target.base_url), json.dumps(target.key)
+    models = "".join(
+        f"""\
+  - name: {json.dumps(name)}
+    provider: openai
+    model: {json.dumps(name)}
+    apiBase: {base_url}
+    apiKey: {key}
+    roles: [chat, edit, apply]
+"""
         for name in target.models
-    ]
-    config = {"name": "Flotilla", "version": "1.0.0", "schema": "v1", "models": models}
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    )
+    return f"name: Flotilla\nversion: 1.0.0\nschema: v1\nmodels:\n{models}"
 
 
 def _codegpt(target: Target) -> str:

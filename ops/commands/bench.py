@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 DEFAULT_CLIENTS = "1,4,16"
 MOST_CLIENTS = 4096
 DEFAULT_REQUESTS = 200
+#: Of a table that goes into a file or a pipe.
+FILE_COLUMNS = 132
 
 
-class Clients(click.ParamType):
+class Clients(click.ParamType[tuple[int, ...]]):
     """`1,4,16`."""
 
     name = "numbers"
@@ -109,7 +111,8 @@ def bench(  # noqa: PLR0913 - one for each option of the command line
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        Console(highlight=False).print(runs.table(found.points))
+        width = None if Console().is_terminal else FILE_COLUMNS
+        Console(highlight=False, width=width).print(runs.table(found.points))
     if save is not None:
         runs.save(found, save)
     if plot is not None:

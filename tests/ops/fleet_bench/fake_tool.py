@@ -5,7 +5,6 @@ what it saves. (The real one takes ten seconds to start; it is run in tests/live
 import argparse
 import json
 import os
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -48,4 +47,4 @@ def ask(chosen: argparse.Namespace, row: dict[str, str]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
