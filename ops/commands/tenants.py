@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.limit_options import changes, limit_options, limit_words
-from ops.listing import format_options, show
+from ops.listing import format_options, json_option, show, tell
 from ops.period import moment
 from serving.limits.terms import Limits
 
@@ -27,13 +27,14 @@ def tenants() -> None:
 @click.option("--weight", type=_WEIGHT, default=1, show_default=True, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES, default="standard", show_default=True)
 @limit_options(can_lift=False)
-def create(name: str, weight: int, priority: str, **limits: int | None) -> None:
+@json_option
+def create(name: str, weight: int, priority: str, as_json: bool, **limits: int | None) -> None:
     """Make a tenant called NAME; its limits are of all its keys together."""
     from deployments.ledger.acts import CreateTenant
     from ops.ledger_client import perform
 
     perform(CreateTenant(name, weight, _priority(priority), Limits(**limits)))
-    click.echo(f"made {name}", err=True)
+    tell({"made": name}, f"made {name}", as_json=as_json, to_stderr=True)
 
 
 @tenants.command()
@@ -41,7 +42,10 @@ def create(name: str, weight: int, priority: str, **limits: int | None) -> None:
 @click.option("--weight", type=_WEIGHT, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES)
 @limit_options(can_lift=True)
-def change(name: str, weight: int | None, priority: str | None, **limits: int | str | None) -> None:
+@json_option
+def change(
+    name: str, weight: int | None, priority: str | None, as_json: bool, **limits: int | str | None
+) -> None:
     """Change what is given of the tenant NAME, within seconds; `none` lifts a limit."""
     from deployments.ledger.acts import ChangeTenant
     from ops.ledger_client import perform
@@ -51,7 +55,7 @@ def change(name: str, weight: int | None, priority: str | None, **limits: int | 
     if act == ChangeTenant(name):
         raise click.UsageError("give --weight, --priority or a limit")
     perform(act)
-    click.echo(f"changed {name}", err=True)
+    tell({"changed": name}, f"changed {name}", as_json=as_json, to_stderr=True)
 
 
 @tenants.command(name="list")
