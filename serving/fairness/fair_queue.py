@@ -34,8 +34,8 @@ WAITING_SHARE = 1.0
 #: And always so many, so that several tenants can.
 LEAST_WAITING = 8
 MOST_BYTES = 64 * 1024 * 1024
-#: Of the places, for whoever has less than its share. A sixteenth of them is ahead of what an engine
-#: runs, so an eighth is free in it.
+#: Of the places, for whoever has less than its share. A sixteenth of them is ahead of what an
+#: engine runs, so an eighth is free in it.
 RESERVED = 0.1875
 #: The same of prompts that are not computed: of these a few long ones are soon in the way.
 RESERVED_PROMPT = 0.75

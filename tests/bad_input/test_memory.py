@@ -1,4 +1,4 @@
-"""The corpus again and again against one gateway: never a 500, and nothing of it stays in memory."""
+"""The corpus again and again against one gateway: never a 500, and memory stays as it was."""
 
 import asyncio
 import os

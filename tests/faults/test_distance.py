@@ -5,9 +5,9 @@ import json
 import random
 from dataclasses import replace
 
+from tests.fakes import Call
 from tests.faults.distance import Distance
 from tests.faults.site import Faulty, replicas
-from tests.fakes import Call
 from tests.serving.gateway.rig import Reply
 
 DELAY_S, LOST_SHARE = 0.1, 0.05
@@ -19,7 +19,7 @@ async def test_23_delay_and_loss_cost_time_and_no_token_comes_twice(faulty: Faul
     """200 ms there and back, and every twentieth chunk sent again."""
     [one] = replicas(1)
     one.behaviour = speaks
-    distance = Distance(DELAY_S, LOST_SHARE, random.Random(23))
+    distance = Distance(DELAY_S, LOST_SHARE, random.Random(23))  # noqa: S311
     async with faulty(one) as site, distance.to(one.port) as address:
         site.rig.publish([replace(one.report(), address=address)])
         began_s = site.core.loop.time()

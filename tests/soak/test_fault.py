@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.soak.fault import Fault, Kind, Layer, schedule
-from tests.soak.pace import SHORT, full
+from tests.soak.pace import SHORT, Pace, full
 
 SEEDS = st.integers(0, 2**32)
+
+
+def drawn(pace: Pace, seed: int) -> list[Fault]:
+    return schedule(pace, random.Random(seed))  # noqa: S311
 
 
 def of_layer(faults: list[Fault], layer: Layer) -> list[Fault]:
@@ -20,7 +24,7 @@ def of_layer(faults: list[Fault], layer: Layer) -> list[Fault]:
 @given(SEEDS)
 def test_a_layer_has_one_fault_at_a_time_and_the_first_gateway_none(seed: int) -> None:
     pace = full(3)
-    faults = schedule(pace, random.Random(seed))
+    faults = drawn(pace, seed)
     for layer in Layer:
         for one, next_ in pairwise(of_layer(faults, layer)):
             assert one.at_s + one.lasts_s <= next_.at_s
@@ -31,16 +35,16 @@ def test_a_layer_has_one_fault_at_a_time_and_the_first_gateway_none(seed: int) -
 
 @given(SEEDS)
 def test_a_round_has_every_kind_once(seed: int) -> None:
-    faults = schedule(SHORT, random.Random(seed))
+    faults = drawn(SHORT, seed)
     assert sorted(each.kind.words for each in faults) == sorted(kind.words for kind in Kind)
 
 
 @given(SEEDS)
 def test_half_an_hour_has_every_kind_several_times(seed: int) -> None:
-    faults = schedule(full(30), random.Random(seed))
+    faults = drawn(full(30), seed)
     assert all(sum(each.kind is kind for each in faults) >= 3 for kind in Kind)
 
 
 def test_the_same_seed_breaks_the_same() -> None:
     pace = replace(full(3), fault_every_s=2.0)
-    assert schedule(pace, random.Random(5)) == schedule(pace, random.Random(5))
+    assert drawn(pace, 5) == drawn(pace, 5)

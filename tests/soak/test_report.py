@@ -22,7 +22,7 @@ def sample(at_s: float, rss_mib: float) -> Sample:
 
 
 def test_memory_that_grows_is_found_and_a_peak_is_not() -> None:
-    dice = random.Random(1)
+    dice = random.Random(1)  # noqa: S311
     flat = [sample(at_s, 100 + dice.random()) for at_s in range(0, 600, 5)]
     peak = [*flat[:60], sample(300, 300.0), *flat[60:]]
     leak = [sample(at_s, 100 + at_s / 30) for at_s in range(0, 600, 5)]

@@ -45,7 +45,7 @@ async def idle_again(gateway: Program, before: Idle) -> Idle:
     """As it is when it has let go of what it can; connections to replicas are kept for a while."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LET_GO_S):
-            while leftovers(before, await idle(gateway)):
+            while leftovers(before, await idle(gateway)):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.5)
     return await idle(gateway)
 
