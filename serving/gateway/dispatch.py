@@ -110,7 +110,7 @@ class Dispatch:
             core.budget.retrying -= self._is_retrying
 
     async def _in_turn(self, ask: Ask) -> None:
-        found = await place(self._core, self._exchange, self._checked, self._model, ask)
+        found = await place(self._core, self._bill, ask, has_waited=self._has_waited)
         self._stay = found.stay
         try:
             await self._try_in_turn(ask, found.choice)

@@ -81,14 +81,16 @@ def test_a_fleet_that_does_not_fit_is_not_played() -> None:
 
 
 def test_demand_makes_more_replicas_and_its_end_fewer() -> None:
-    crowd = [arrival(90, 40, at_s=0.3 * n) for n in range(1200)]
+    crowd = [arrival(90, 40, at_s=0.5 * n) for n in range(800)]
     later = [arrival(20, 2, at_s=1500.0 + 60 * n) for n in range(20)]
     fleet = models(m="replicas: {min: 1, max: 4}")
     outcome = played(fleet, nodes(4), [*crowd, *later], sequences=32, tokens=400)
     counts = [each.change.after for each in outcome.decided]
-    assert max(counts) == 4
+    assert max(counts) > 2
     assert counts[-1] == 1
-    assert set(endings(outcome)) == {Ending.ANSWERED}
+    refused = [each for each in outcome.records if each.ending is Ending.OVERLOADED]
+    assert max(each.arrival.at_s for each in refused) < 60, "until there were more"
+    assert set(endings(outcome)) == {Ending.ANSWERED, Ending.OVERLOADED}
 
 
 def test_a_model_without_a_replica_gets_one_and_its_requests_wait_for_it() -> None:
@@ -102,7 +104,7 @@ def test_a_model_without_a_replica_gets_one_and_its_requests_wait_for_it() -> No
 
 def test_a_node_that_leaves_takes_its_replica_and_another_node_gets_it() -> None:
     events = (NodeEvent(20.5, "n1", What.LEAVES),)
-    outcome = played(models(m="replicas: {min: 1}"), nodes(1, 1), steadily(60), events)
+    outcome = played(models(m="replicas: {min: 1}"), nodes(1, 1), steadily(30, 2.0), events)
     assert outcome.accelerators.held == {"m": 1}
     cut = [record for record in outcome.records if record.ending is Ending.CUT]
     assert 0 < len(cut) < 10, "those that had a token"
@@ -120,14 +122,15 @@ def test_a_full_replica_beside_a_lost_one_refuses_what_it_has_no_room_for() -> N
     crowd = [arrival(16, 2, at_s=1.0) for _ in range(600)]
     events = (NodeEvent(0.5, "n1", What.LEAVES),)
     outcome = played(models(m="replicas: {min: 2}"), nodes(1, 1), crowd, events, sequences=256)
-    assert endings(outcome).count(Ending.OVERLOADED) == 600 - 512
-    assert endings(outcome).count(Ending.ANSWERED) == 512
+    running, waiting = 272, 136  # a sixteenth ahead; half as many wait
+    assert endings(outcome).count(Ending.ANSWERED) == running + waiting
+    assert endings(outcome).count(Ending.OVERLOADED) == 600 - running - waiting
 
 
 def test_a_node_that_returns_is_used_again() -> None:
     events = (NodeEvent(5, "n1", What.LEAVES), NodeEvent(30, "n1", What.RETURNS))
-    outcome = played(models(m="replicas: {min: 1}"), nodes(1), steadily(60), events)
-    assert endings(outcome).count(Ending.ANSWERED) > 50
+    outcome = played(models(m="replicas: {min: 1}"), nodes(1), steadily(30, 2.0), events)
+    assert endings(outcome).count(Ending.ANSWERED) > 25
     assert dict(outcome.accelerators.free) == {"n1": 0}
 
 
