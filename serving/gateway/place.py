@@ -38,7 +38,7 @@ def tenant_of(key: KeyRecord | None) -> str:
 
 
 async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) -> Place:
-    """`has_waited`: for the model's first replica. Raises ApiError when there will be none in time."""
+    """`has_waited`: for the model's first replica. Raises ApiError when none will come in time."""
     replica_set = bill.model.replica_set
     line = core.lines.of(replica_set)
     if line is None:
