@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from deployments.simulation.trace import Arrival
 from serving.fairness.claim import Claim
 from serving.routing.retry import Attempts
-from serving.routing.route import Choice, Flight
+from serving.routing.route import Choice
+from serving.routing.table import Flight
 
 
 @dataclass(slots=True, eq=False)
