@@ -25,7 +25,9 @@ DEFAULT_GRACE_S = 600
 class Tls(Strict):
     """PEM files, on every node under the same path; the certificate's may hold its chain."""
 
+    #: The certificate, and its chain if it has one.
     certificate: str = Field(min_length=1, max_length=1024)
+    #: Its private key.
     key: str = Field(min_length=1, max_length=1024)
 
     @field_validator("certificate", "key")
@@ -39,9 +41,11 @@ class Tls(Strict):
 class Gateway(Strict):
     """Where clients reach the fleet."""
 
+    #: The address that gateways listen on; `0.0.0.0` is every one of their node.
     host: str = Field(default=DEFAULT_HOST, pattern=r"^[0-9A-Za-z.:_-]+$", max_length=253)
+    #: The same on every node.
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
-    #: Without it, plain HTTP.
+    #: Files of a certificate; without it, plain HTTP.
     tls: Tls | None = None
     #: What decides between replicas; unlike the rest, changing it restarts nothing.
     routing: Routing = "prefix"
@@ -54,10 +58,11 @@ class Fleet(Strict):
     device: Device = "gpu"
     #: How long a gateway or a replica that stops may finish what it has.
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
+    #: Where clients reach the fleet.
     gateway: Gateway = Gateway()
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
-    #: In the order of the listing of models.
+    #: By the name that clients send; in the order of the listing of models.
     models: Annotated[Mapping[Name, Model], Field(min_length=1, max_length=1000)]
 
     @field_validator("inventory")

@@ -115,6 +115,8 @@ PURE = (
     "ops/bench/routers/report.py",
     "ops/bench/routers/service.py",
     "ops/bench/routers/trace.py",
+    "ops/docs/table.py",
+    "ops/docs/wording.py",
 )
 IMPURE = {"ray", "vllm", "asyncio", "time", "random", "os", "logging", "socket", "subprocess"}
 RAY_IMPORTERS = (
