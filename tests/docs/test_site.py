@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from cluster.strict import Strict
 from deployments import inventory_file, load
 from ops.cli import COMMANDS
-from ops.docs import api_reference, file_reference
+from ops.docs import api_reference
 from ops.docs.comment import meanings
 from ops.docs.file_reference import FieldUndescribed, field_table
 from ops.docs.repository import documents
@@ -79,7 +80,7 @@ def test_every_refusal_and_route_is_on_the_page_of_the_api(site: Path) -> None:
     ],
 )
 def test_every_key_of_a_file_is_on_its_page(
-    site: Path, page: str, schemas: Mapping[str, type[file_reference.Strict]]
+    site: Path, page: str, schemas: Mapping[str, type[Strict]]
 ) -> None:
     text = read(site, page)
     for schema in schemas.values():
@@ -87,7 +88,7 @@ def test_every_key_of_a_file_is_on_its_page(
         assert meanings(schema).keys() >= set(schema.model_fields)
 
 
-class Bare(file_reference.Strict):
+class Bare(Strict):
     """Nobody says what its field means."""
 
     size: int
