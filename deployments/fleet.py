@@ -12,7 +12,7 @@ from cluster.strict import Strict
 from deployments.errors import FleetInvalid
 from deployments.model import Model, Name, Served
 from deployments.rules import problems
-from serving.gateway.config import Routing
+from serving.gateway.config import LogForm, Routing
 from serving.replica.spec import Device
 
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
@@ -43,8 +43,10 @@ class Gateway(Strict):
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
     #: Without it, plain HTTP.
     tls: Tls | None = None
-    #: What decides between replicas; unlike the rest, changing it restarts nothing.
+    #: What decides between replicas; unlike what stands above, changing it restarts nothing.
     routing: Routing = "prefix"
+    #: One line for each request, in `~/.flotilla/logs` of every node; changing it restarts nothing.
+    access_log: LogForm = "json"
 
 
 class Fleet(Strict):

@@ -100,7 +100,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
+        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
     }
 
@@ -122,6 +122,7 @@ def _user_config(fleet: Fleet) -> dict[str, Any]:
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
         "routing": fleet.gateway.routing,
+        "access_log": fleet.gateway.access_log,
     }
 
 

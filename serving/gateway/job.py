@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from serving import bounds, errors
+from serving import bounds
 from serving.errors import ApiError, Refusal
 from serving.gateway import fault, shape
 from serving.gateway.ask import ask_of
@@ -64,15 +64,14 @@ class Job:
         "_deadline_s",
         "_events",
         "_exchange",
-        "_first_token_s",
         "_flight",
         "_has_waited",
         "_hold",
-        "_is_recorded",
         "_is_retrying",
         "_max_tokens",
         "_model",
         "_reason",
+        "_record",
         "_replica_id",
         "_started_s",
         "_started_wall_s",
@@ -110,9 +109,7 @@ class Job:
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
         self._has_waited = False
-        #: From the request to the first token of its stream; 0 before.
-        self._first_token_s = 0.0
-        self._is_recorded = False
+        self._record: UsageRecord | None = None
         self._is_retrying = False
         self._started_s = core.loop.time()
         self._started_wall_s = core.wall_clock()
@@ -171,7 +168,7 @@ class Job:
             _log.error("request %s: %s", self._exchange.id, fault.where(error))
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
-            self._core.job_ended(self._is_retrying)
+            self._core.job_ended(self._exchange, self._record, self._is_retrying)
 
     async def _answer(self) -> None:
         await self._wait_for_replica(self._asked)
@@ -314,9 +311,15 @@ class Job:
             self._flight.began()
         if self._stay is not None:
             self._stay.began()
-        self._first_token_s = self._core.loop.time() - self._started_s
+        first_token_s = self._note_first_token()
         if not self._has_waited:
-            self._core.meters.of(self._model.replica_set).began(self._first_token_s)
+            self._core.meters.of(self._model.replica_set).began(first_token_s)
+
+    def _note_first_token(self) -> float:
+        """When it came, from the start; of a stream that came in one piece its end is that too."""
+        exchange = self._exchange
+        exchange.first_token_s = exchange.first_token_s or self._core.loop.time() - self._started_s
+        return exchange.first_token_s
 
     # Answers
     def _reply(self, body: bytes) -> None:
@@ -340,15 +343,19 @@ class Job:
     def _refuse(self, error: ApiError, outcome: Outcome | None = None) -> None:
         exchange = self._exchange
         outcome = outcome or unfinished(is_gone=exchange.is_gone, is_started=exchange.is_started)
-        self._record(outcome)
+        self._account(outcome)
         if exchange.is_started:
-            exchange.cut(errors.event(error))
+            exchange.cut(error)
         else:
             exchange.fail(error)
 
     # The record
     def _settle(self) -> None:
-        self._record(Outcome.COMPLETE)
+        if (
+            self._events is not None and not self._exchange.first_token_s
+        ):  # a stream that came at once
+            self._exchange.first_token_s = self._core.loop.time() - self._started_s
+        self._account(Outcome.COMPLETE)
         tokens = self._counted()
         if self._choice is None:
             return
@@ -359,17 +366,16 @@ class Job:
                 Answer(tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens or 0),
             )
 
-    def _record(self, outcome: Outcome) -> None:
-        if self._is_recorded:
+    def _account(self, outcome: Outcome) -> None:
+        if self._record is not None:
             return
-        self._is_recorded = True
         tokens = self._counted()
         if self._hold is not None:
             is_abandoned = self._exchange.is_gone or self._reason is not None
             sent = tokens if self._attempts.count else None
             self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
         whole = None if self._tokens is _NO_TOKENS else self._tokens
-        record = UsageRecord(
+        self._record = UsageRecord(
             self._exchange.id,
             self._exchange.key_id,
             self._asked.name,
@@ -385,8 +391,8 @@ class Job:
             self._exchange.tenant,
             is_estimated(outcome, self._attempts.count, self._events, whole),
         )
-        self._core.spool.append(record)
-        self._core.counters.add(record, self._first_token_s)
+        self._core.spool.append(self._record)
+        self._core.counters.add(self._record, self._exchange.first_token_s)
 
     def _counted(self) -> Tokens:
         if self._events is None:

@@ -43,8 +43,10 @@ async def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 async def closed(made: Controller) -> None:
     assert made._bookkeeping is not None
-    made._bookkeeping.cancel()
-    await asyncio.gather(made._bookkeeping, return_exceptions=True)
+    tasks = [task for task in (made._bookkeeping, made._scraping._keeping) if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await made._ledger.close()
 
 
