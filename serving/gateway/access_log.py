@@ -21,9 +21,9 @@ from typing import BinaryIO
 import msgspec
 
 from serving.gateway.answers import CLIENT_LEFT
+from serving.gateway.bill import Bill
 from serving.gateway.config import LogForm
 from serving.gateway.exchange import Exchange
-from serving.usage import UsageRecord
 
 #: Half a second of 20,000 requests a second; about 5 MiB.
 MOST_LINES = 10_000
@@ -80,12 +80,12 @@ class AccessLog:
         self._files = 0
         self._is_silent = False
 
-    def add(self, exchange: Exchange, record: UsageRecord | None) -> None:
+    def add(self, exchange: Exchange, bill: Bill | None) -> None:
         """Takes a request that has ended."""
         if len(self._lines) >= MOST_LINES:
             self.dropped += 1
         else:
-            self._lines.append(_line(exchange, record, self._wall_clock()))
+            self._lines.append(_line(exchange, bill, self._wall_clock()))
 
     async def run(self) -> None:
         """Never returns."""
@@ -137,13 +137,14 @@ class AccessLog:
             self._is_silent = True
 
 
-def _line(exchange: Exchange, record: UsageRecord | None, now_s: float) -> Line:
+def _line(exchange: Exchange, bill: Bill | None, now_s: float) -> Line:
     kind, refusal = exchange.head.kind, exchange.refusal
     route = "none" if kind is None else kind.name.lower()
     reason = "" if refusal is None else refusal.name.lower()
     status = exchange.status or CLIENT_LEFT
     theirs = exchange.client_id
-    if record is None:
+    record = None if bill is None else bill.record
+    if bill is None or record is None:
         own, tenant = exchange.key_id, exchange.tenant
         return Line(now_s, exchange.id, route, status, theirs, reason, own, tenant)
     is_other = record.model_answered != record.model_asked
@@ -164,7 +165,7 @@ def _line(exchange: Exchange, record: UsageRecord | None, now_s: float) -> Line:
         record.prompt_tokens,
         record.cached_tokens,
         record.completion_tokens,
-        exchange.first_token_s,
+        bill.first_token_s,
         record.duration_s,
     )
 

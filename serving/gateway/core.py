@@ -20,6 +20,7 @@ from serving.gateway import admit, fault, openapi, scope
 from serving.gateway.access_log import AccessLog
 from serving.gateway.answers import Answers
 from serving.gateway.auth import Authenticator
+from serving.gateway.bill import Bill
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.counting import ModelCounters
@@ -50,7 +51,6 @@ from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
 from serving.snapshot import NO_USAGE, KeyNews, ReplicaReport, Snapshot
 from serving.spool import Spool
-from serving.usage import UsageRecord
 
 _log = logging.getLogger(__name__)
 
@@ -179,11 +179,11 @@ class GatewayCore:
             head.account = self.gate.account(head.key.id)
         return refusal
 
-    def answered(self, exchange: Exchange, record: UsageRecord | None = None) -> None:
-        """An exchange has ended; with a record where a model was asked."""
+    def answered(self, exchange: Exchange, bill: Bill | None = None) -> None:
+        """An exchange has ended; with its bill where a model was asked."""
         self.answers.add(exchange)
         if self.access_log is not None:
-            self.access_log.add(exchange, record)
+            self.access_log.add(exchange, bill)
 
     def new_id(self) -> str:
         return f"{self._ids.getrandbits(128):032x}"
@@ -260,11 +260,6 @@ class GatewayCore:
             raise quarantined()
 
     # What a job asks
-    def job_ended(self, exchange: Exchange, record: UsageRecord | None, was_retrying: bool) -> None:
-        self.budget.in_flight -= 1
-        self.budget.retrying -= was_retrying
-        self.answered(exchange, record)
-
     def route(self, replica_set: str, ask: Ask, tried: Collection[str] = ()) -> Choice | None:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)

@@ -50,7 +50,6 @@ class Exchange:
         "_is_chunked",
         "_wire",
         "body",
-        "first_token_s",
         "head",
         "id",
         "is_started",
@@ -71,8 +70,6 @@ class Exchange:
         self.is_started = False
         #: Of the answer; 0 before, and when the client left before there was one.
         self.status = 0
-        #: From the start of its job to the first token of its stream; 0 before.
-        self.first_token_s = 0.0
         #: What the answer, or the end of its stream, says is wrong.
         self.refusal: Refusal | None = None
         self._is_chunked = False
