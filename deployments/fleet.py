@@ -57,6 +57,9 @@ class Fleet(Strict):
     #: How long a gateway or a replica that stops may finish what it has.
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     gateway: Gateway = Gateway()
+    #: The URL of an OpenTelemetry collector that takes spans as OTLP over HTTP, such as
+    #: `http://10.0.0.9:4318/v1/traces`; without it nothing is traced.
+    traces: str | None = Field(default=None, pattern=r"^https?://[^\s@/]+/\S+$", max_length=1024)
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: In the order of the listing of models.

@@ -60,6 +60,8 @@ class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     routing: Routing = "prefix"
     access_log: LogForm = "off"
+    #: The URL that takes spans as OTLP over HTTP; None: nothing is traced.
+    traces: str | None = None
 
 
 def listing_of(cards: Iterable[bytes]) -> bytes:
@@ -77,6 +79,7 @@ class Catalogue:
     limits: Limits = field(default_factory=Limits)
     routing: Routing = "prefix"
     access_log: LogForm = "off"
+    traces: str | None = None
 
 
 def parse(user_config: Mapping[str, Any]) -> Catalogue:
@@ -95,6 +98,7 @@ def parse(user_config: Mapping[str, Any]) -> Catalogue:
         limits=config.limits,
         routing=config.routing,
         access_log=config.access_log,
+        traces=config.traces,
     )
 
 

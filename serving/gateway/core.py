@@ -37,6 +37,7 @@ from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
 from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
+from serving.gateway.tracing import Tracing
 from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
 from serving.limits.account import Hold
@@ -76,6 +77,7 @@ class GatewayCore:
         self.counters = ModelCounters()
         self.answers = Answers()
         self.access_log: AccessLog | None = None
+        self.tracing: Tracing | None = None
         self.queue = Queue(self.loop.time, self.meters)
         self.lines = Lines(self._places, self.loop.time)
         self.inquest = Inquest(self.loop, self.deadlines.blame_s)
@@ -184,6 +186,8 @@ class GatewayCore:
         self.answers.add(exchange)
         if self.access_log is not None:
             self.access_log.add(exchange, bill)
+        if exchange.trace is not None and bill is not None:
+            exchange.trace.end(exchange, bill)
 
     def new_id(self) -> str:
         return f"{self._ids.getrandbits(128):032x}"
@@ -231,6 +235,8 @@ class GatewayCore:
         self._check_room(exchange.head, checked, model)
         hold = self._reserve(exchange.head, checked, model)
         self.budget.in_flight += 1
+        if self.tracing is not None:
+            exchange.trace = self.tracing.begin(exchange)
         exchange.job = Job(self, exchange, checked, model, hold)
 
     def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:

@@ -28,6 +28,7 @@ from serving.gateway.leasing import Leasing
 from serving.gateway.readings import readings
 from serving.gateway.server import Server, listen
 from serving.gateway.shipper import Shipper
+from serving.gateway.tracing import Tracing
 from serving.keystore import home
 from serving.limits.lease import Lease, ShareReport
 from serving.metrics.port import MetricsPort
@@ -109,6 +110,7 @@ class Gateway:
         """Models, aliases, limits: taken over for the next request, nothing restarts."""
         self._core.apply_user_config(user_config)
         self._set_access_log(self._core.catalogue.access_log)
+        await self._set_tracing(self._core.catalogue.traces)
         if not self._is_listening:
             await self._server.start(_listen(self._host, self._port))
             self._is_listening = True
@@ -116,6 +118,15 @@ class Gateway:
     def _set_access_log(self, form: LogForm) -> None:
         self._core.access_log = None if form == "off" else self._access_log
         self._access_log.form = form
+
+    async def _set_tracing(self, endpoint: str | None) -> None:
+        """Requests under way keep the tracing that they began with, to its end."""
+        before = self._core.tracing
+        if endpoint == (before and before.endpoint):
+            return
+        self._core.tracing = Tracing(endpoint, self._id) if endpoint else None
+        if before is not None:
+            await asyncio.to_thread(before.close)
 
     async def check_health(self) -> None:
         if not self._server.is_serving:
@@ -192,6 +203,7 @@ class Gateway:
         await self._shipper.farewell()
         self._logging.cancel()
         await self._access_log.close()
+        await self._set_tracing(None)
         await self._metrics.close()
 
 

@@ -6,12 +6,15 @@ client has left all of them do nothing, so that whoever answers need not look.
 
 import http
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from serving.errors import ApiError, Refusal, event, to_http
 from serving.gateway.chunk import chunk
 from serving.gateway.parser import Head, Message
 from serving.limits.headers import lines
+
+if TYPE_CHECKING:
+    from serving.gateway.tracing import Trace
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 _STATUS = {
@@ -57,6 +60,7 @@ class Exchange:
         "refusal",
         "refused",
         "status",
+        "trace",
     )
 
     def __init__(self, wire: Wire, message: Message) -> None:
@@ -72,6 +76,8 @@ class Exchange:
         self.status = 0
         #: What the answer, or the end of its stream, says is wrong.
         self.refusal: Refusal | None = None
+        #: None where nothing is traced.
+        self.trace: Trace | None = None
         self._is_chunked = False
 
     @property

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import Any
 
 import openai
 import pytest
@@ -23,7 +24,7 @@ def talk(fleet: LiveFleet, stop: Event) -> None:
     with fleet.client() as client:
         while not stop.is_set():
             message = {"role": "user", "content": "What is a replica?"}
-            given = {"model": "demo", "messages": [message], "max_tokens": 16}
+            given: dict[str, Any] = {"model": "demo", "messages": [message], "max_tokens": 16}
             for _ in client.chat.completions.create(**given, stream=True):
                 pass
             with pytest.raises(openai.NotFoundError):
