@@ -15,6 +15,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,10 +35,11 @@ FILE_BYTES = 64 * 1024**2
 FOLDER_BYTES = 512 * 1024**2
 PATTERN = "access.*.log"
 
+_encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class Line(msgspec.Struct, omit_defaults=True):
     """A request, as it is logged; what does not apply is left out."""
 
     #: Wall clock, seconds, when it ended; written as a time in UTC.
@@ -171,13 +173,11 @@ def _line(exchange: Exchange, bill: Bill | None, now_s: float) -> Line:
 
 
 def _as_json(line: Line) -> bytes:
-    shown = msgspec.structs.replace(
-        line,
-        time=_utc(line.time).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        first_token_s=round(line.first_token_s, 4),
-        duration_s=round(line.duration_s, 4),
-    )
-    return msgspec.json.encode(shown) + b"\n"
+    second, millisecond = divmod(int(float(line.time) * 1000), 1000)
+    line.time = f"{_second(second)}.{millisecond:03d}Z"
+    line.first_token_s = round(line.first_token_s, 4)
+    line.duration_s = round(line.duration_s, 4)
+    return _encode(line) + b"\n"
 
 
 def _as_text(line: Line) -> bytes:
@@ -186,7 +186,8 @@ def _as_text(line: Line) -> bytes:
 
 
 def _columns(line: Line) -> Iterator[str]:
-    yield _utc(line.time).strftime("%H:%M:%S.%f")[:-3]
+    second, millisecond = divmod(int(float(line.time) * 1000), 1000)
+    yield f"{_second(second)[11:]}.{millisecond:03d}"
     yield f"{line.status} {line.route:<10} {line.duration_s:8.3f} s"
     if line.model:
         yield f"{line.model} -> {line.answered}" if line.answered else line.model
@@ -196,8 +197,10 @@ def _columns(line: Line) -> Iterator[str]:
     yield from (each for each in (line.reason, line.tenant or line.key, line.request_id) if each)
 
 
-def _utc(time_s: float | str) -> datetime:
-    return datetime.fromtimestamp(float(time_s), UTC)
+@lru_cache(maxsize=8)
+def _second(time_s: int) -> str:
+    """In UTC: thousands of lines have the same."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _prune(folder: Path, keep: Path) -> None:

@@ -57,7 +57,7 @@ def test_every_part_is_scraped_and_every_query_of_the_dashboard_has_data(fleet: 
 
 def is_whole(running: Prometheus) -> bool:
     """Whether both gateways, the Controller and the engine answer."""
-    return sum(each["health"] == "up" for each in running.targets()) == 4
+    return bool(sum(each["health"] == "up" for each in running.targets()) == 4)
 
 
 def test_what_opens_the_metrics_opens_no_engine(fleet: LiveFleet) -> None:
