@@ -227,8 +227,9 @@ class GatewayCore:
 
     def _generate(self, exchange: Exchange, kind: Kind) -> None:
         check = check_chat if kind is Kind.CHAT else check_completion
-        checked = check(exchange.body)
-        model = scope.model_for(self.catalogue, checked.model, exchange.head.key)
+        key = exchange.head.key
+        checked = check(exchange.body, key is not None and key.may_ignore_eos)
+        model = scope.model_for(self.catalogue, checked.model, key)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
         self._check_quarantine(checked, model)
