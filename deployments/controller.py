@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
+from deployments.chronicle import Chronicle
+from deployments.control_socket import ControlSocket
 from deployments.deployed import Deployed, from_config
+from deployments.event import Sight
 from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
 from deployments.ledger.acts import Act
@@ -27,10 +30,15 @@ from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
+from deployments.readings import Keys, readings
+from deployments.scrape_targets import Targets, targets
+from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
 from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.limits.lender import Lender
+from serving.metrics.exposition import Reading
+from serving.metrics.token import metrics_token
 from serving.registry import Registry
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
@@ -64,22 +72,29 @@ class Controller:
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
         #: Keeps keys in step with the ledger; begun by whoever comes first.
         self._bookkeeping: asyncio.Task[None] | None = None
+        self._scraping = Scraping(home() / "prometheus", metrics_token(token))
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
         self._autoscaler: Autoscaler | None = None
         self._loop: asyncio.Task[None] | None = None
+        self._chronicle = Chronicle(home(), self._sight)
+        #: Opened with the first look at our health, which is before anybody is sent here.
+        self._socket: ControlSocket | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
         deployed = from_config(user_config)
+        self._chronicle.deployed(deployed.fleet)
         if self._autoscaler is not None:
             self._autoscaler.deployed = deployed
             return
         live = node_watch().live_addresses
         senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
-        self._autoscaler = Autoscaler(deployed, path, senses, self._set_outlooks)
+        self._autoscaler = Autoscaler(
+            deployed, path, senses, self._set_outlooks, self._chronicle.note
+        )
         self._loop = asyncio.create_task(self._autoscaler.run())
 
     async def check_health(self) -> None:
@@ -87,6 +102,27 @@ class Controller:
             raise RuntimeError("the number of replicas no longer follows demand")
         if self._bookkeeping is not None and self._bookkeeping.done():
             raise RuntimeError("keys no longer follow the ledger")
+        # Serve asks as long as the Controller lives, and from the loop that it lives on.
+        self._scraping.keep_up(self._readings, self._targets)
+        self._chronicle.keep()
+        await self._answer_commands()
+
+    async def _answer_commands(self) -> None:
+        """Without a socket commands go without an answer, and clients notice nothing."""
+        if self._socket is None:
+            try:
+                self._socket = await ControlSocket.open(home(), self.status)
+            except OSError as error:
+                _log.warning("commands get no answer: %s: %s", home(), error.strerror or error)
+
+    def _sight(self) -> Sight | None:
+        """None until everybody had the time to report."""
+        now_s = time.monotonic()
+        if now_s < self._settled_at_s:
+            return None
+        reports = self._reports()
+        nodes = None if self._autoscaler is None else self._autoscaler.senses.live()
+        return Sight(reports.replicas, reports.gateways, nodes, self._registry.quarantined)
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -95,6 +131,16 @@ class Controller:
             self._registry.gateways(now_s),
             self._registry.silent_sets(now_s, SILENT_S),
         )
+
+    def _readings(self) -> Iterable[Reading]:
+        scaler, registry = self._autoscaler, self._registry
+        wanted = {} if scaler is None else scaler.wanted
+        keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
+        return readings(self._reports(), wanted, keys)
+
+    def _targets(self) -> Targets:
+        now_s = time.monotonic()
+        return targets(self._registry.replicas(now_s), self._registry.gateways(now_s))
 
     def _set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         self._registry.set_outlooks(outlooks)
@@ -220,6 +266,7 @@ class Controller:
             "quarantined": self._registry.quarantined,
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "events": [asdict(event) for event in self._chronicle.recent()],
         }
 
 

@@ -12,7 +12,7 @@ from cluster.strict import Strict
 from deployments.errors import FleetInvalid
 from deployments.model import Model, Name, Served
 from deployments.rules import problems
-from serving.gateway.config import Routing
+from serving.gateway.config import LogForm, Routing
 from serving.replica.spec import Device
 
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
@@ -47,8 +47,10 @@ class Gateway(Strict):
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
     #: Files of a certificate; without it, plain HTTP.
     tls: Tls | None = None
-    #: What decides between replicas; unlike the rest, changing it restarts nothing.
+    #: What decides between replicas; unlike what stands above, changing it restarts nothing.
     routing: Routing = "prefix"
+    #: One line for each request, in `~/.flotilla/logs` of every node; changing it restarts nothing.
+    access_log: LogForm = "json"
 
 
 class Fleet(Strict):
@@ -60,6 +62,9 @@ class Fleet(Strict):
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     #: Where clients reach the fleet.
     gateway: Gateway = Gateway()
+    #: The URL of an OpenTelemetry collector that takes spans as OTLP over HTTP, such as
+    #: `http://10.0.0.9:4318/v1/traces`; without it nothing is traced.
+    traces: str | None = Field(default=None, pattern=r"^https?://[^\s@/]+/\S+$", max_length=1024)
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: By the name that clients send; in the order of the listing of models.

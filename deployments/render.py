@@ -15,6 +15,8 @@ Rules
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL
 from deployments.deployed import Deployed
@@ -23,7 +25,7 @@ from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
 from deployments.weights import is_staged, storage_roots
-from serving.replica.spec import ReplicaSpec
+from serving.replica.spec import EngineValue, ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 #: The address of each stage's node, by replica.
@@ -100,7 +102,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
+        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
     }
 
@@ -117,11 +119,15 @@ def _two_on_every_node() -> dict[str, Any]:
 
 
 def _user_config(fleet: Fleet) -> dict[str, Any]:
-    models = [_public(name, model) for name, model in fleet.models.items()]
+    models = [
+        {**_public(name, model), **_price(fleet, model)} for name, model in fleet.models.items()
+    ]
     return {
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
         "routing": fleet.gateway.routing,
+        "access_log": fleet.gateway.access_log,
+        "traces": fleet.traces,
     }
 
 
@@ -145,6 +151,16 @@ def _public(name: str, model: Model) -> dict[str, Any]:
             return {**known, **shared, "replica_set": model.replicas_of}
         case Unavailable():
             return {**known, "unavailable": model.unavailable}
+
+
+def _price(fleet: Fleet, model: Model) -> dict[str, Any]:
+    """In nanos for a token, where there is one."""
+    if isinstance(model, Unavailable):
+        return {}
+    price = model.price
+    if price is None and isinstance(model, Shared):
+        price = fleet.served()[model.replicas_of].price
+    return {} if price is None else {"price": msgspec.to_builtins(price.of_a_token())}
 
 
 def _least(fleet: Fleet) -> dict[str, tuple[str, ...]]:
@@ -180,10 +196,15 @@ def replica_spec(
         tensor=model.tensor,
         pipeline=model.pipeline,
         device=fleet.device,
-        engine=tuple(model.engine.items()),
+        engine=(*model.engine.items(), *_tracing(fleet)),
         grace_s=fleet.grace_s,
         roots=roots if is_staged(model) else (),
     )
+
+
+def _tracing(fleet: Fleet) -> tuple[tuple[str, EngineValue], ...]:
+    """The engine's spans go where the gateways' go."""
+    return () if fleet.traces is None else (("otlp_traces_endpoint", fleet.traces),)
 
 
 def replica_application(
