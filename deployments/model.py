@@ -111,6 +111,7 @@ class Served(Named):
     engine: Mapping[EngineName, EngineSetting] = {}
     #: The model with a larger window that answers what does not fit.
     fallback: Name | None = None
+    #: What its tokens cost; without it nothing.
     price: Price | None = None
 
     @field_validator("source")

@@ -11,6 +11,7 @@ from cluster.login import NodeSsh, Ssh
 from cluster.strict import Strict
 from deployments.fleet import Fleet, Gateway, Tls
 from deployments.model import Replicas, Scaling, Served, Shared, Unavailable
+from deployments.price import Price
 from ops.docs.comment import meanings
 from ops.docs.table import table
 from ops.docs.wording import Json, bounds, kind
@@ -20,7 +21,7 @@ from ops.errors import OpsError
 PARTS: dict[str, type[Strict]] = {
     part.__name__: part
     for part in (
-        *(Fleet, Gateway, Tls, Served, Shared, Unavailable, Replicas, Scaling),
+        *(Fleet, Gateway, Tls, Served, Shared, Unavailable, Replicas, Scaling, Price),
         *(Inventory, Node, Machine, Accelerators, Storage, Ssh, NodeSsh),
     )
 }
