@@ -211,3 +211,5 @@ class GatewayReport:
     left_out: tuple[str, ...] = ()
     #: Of the requests that ended here, since its start.
     counts: tuple[ModelCounts, ...] = ()
+    #: `host:port` of its metrics.
+    metrics_address: str = ""

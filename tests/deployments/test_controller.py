@@ -48,8 +48,10 @@ async def closed(made: Controller) -> None:
     if made._socket is not None:
         await made._socket.close()
     assert made._bookkeeping is not None
-    made._bookkeeping.cancel()
-    await asyncio.gather(made._bookkeeping, return_exceptions=True)
+    tasks = [task for task in (made._bookkeeping, made._scraping._keeping) if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await made._ledger.close()
 
 
