@@ -31,6 +31,7 @@ from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.limits.lender import Lender
 from serving.registry import Registry
+from serving.restarts import Restarts
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
@@ -58,6 +59,7 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._lender = Lender(time.monotonic())
+        self._restarts = Restarts()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
         #: Keeps keys in step with the ledger; begun by whoever comes first.
@@ -100,7 +102,9 @@ class Controller:
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
-        self._registry.report(report, time.monotonic())
+        now_s = time.monotonic()
+        self._registry.report(report, now_s)
+        self._restarts.report(report, now_s)
         self._tell()
         return (self._registry.internal_token,)
 
@@ -211,6 +215,7 @@ class Controller:
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "quarantined": self._registry.quarantined,
+            "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
         }

@@ -1,33 +1,41 @@
 """A fleet over several hosts of this machine, each with a plain `ray start`."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 from cluster.processes import session_members, signal_all, wait_until_gone
 from tests.live.fleet_under_test import COMMAND_DEADLINE_S, FLOTILLA, LiveFleet, wait_for
 from tests.live.hosts import Hosts
 
-COUNT_NODES = (
-    "import urllib.request, json, os;"
+ASK_DASHBOARD = (
+    "import urllib.request, os, sys;"
     "token = open(os.environ['RAY_AUTH_TOKEN_PATH']).read();"
-    "url = 'http://127.0.0.1:8265/nodes?view=summary';"
+    "url = 'http://127.0.0.1:8265' + sys.argv[1];"
     "ask = urllib.request.Request(url, headers={'Authorization': 'Bearer ' + token});"
-    "nodes = json.load(urllib.request.urlopen(ask, timeout=20))['data']['summary'];"
-    "print(sum(node['raylet'].get('state') == 'ALIVE' for node in nodes))"
+    "print(urllib.request.urlopen(ask, timeout=20).read().decode())"
 )
 COMMON = ("--block", "--disable-usage-stats", "--resources", '{"slot": 2}')
+#: What a killed raylet leaves ends within seconds.
+GONE_S = 60.0
 SMALL = ("--object-store-memory", "100000000", "--include-log-monitor", "false")
 
 
 class HostedFleet(LiveFleet):
     """The first host is the head; commands run there."""
 
-    def __init__(self, hosts: Hosts, port: int) -> None:
+    def __init__(
+        self, hosts: Hosts, port: int, ray_settings: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(port, 0)
+        #: For Ray's own processes.
+        self._ray_settings = dict(ray_settings or {})
         (self.home / "ray_token").write_text("b" * 64)
         self.hosts = hosts
         #: That clients talk to.
@@ -58,7 +66,8 @@ class HostedFleet(LiveFleet):
         ray = str(Path(sys.executable).with_name("ray"))
         command = [ray, "start", *COMMON, *SMALL, *role, *address]
         log = self.home / f"ray-{number}.log"
-        started = self._rays[number] = self.hosts.start(number, command, self.environment, log)
+        environment = self.environment | self._ray_settings
+        started = self._rays[number] = self.hosts.start(number, command, environment, log)
 
         def is_node() -> bool | None:
             assert started.poll() is None, log.read_text(errors="replace")[-3000:]
@@ -72,8 +81,19 @@ class HostedFleet(LiveFleet):
         signal_all(session_members(ray.pid), signal.SIGKILL)
         ray.wait()
 
+    def kill_raylet(self, number: int) -> None:
+        """Ray's own daemon of a host; what it started ends by itself."""
+        mine = session_members(self._rays[number].pid)
+        signal_all([pid for pid in mine if is_raylet(pid)], signal.SIGKILL)
+
+    def forget(self, number: int) -> None:
+        """Waits until nothing of a host's Ray runs any more, so that it can be started again."""
+        ray = self._rays.pop(number)
+        assert wait_until_gone(ray.pid, GONE_S) == []
+        ray.wait()
+
     def flotilla(self, *arguments: str) -> str:
-        return self.hosts.run(1, [*FLOTILLA, *arguments], self.environment, COMMAND_DEADLINE_S)
+        return self.run(*arguments).stdout
 
     def owns(self, pid: int) -> bool:
         """Whether a process belongs to this fleet's Ray."""
@@ -94,14 +114,30 @@ class HostedFleet(LiveFleet):
             ray.wait()
         return left
 
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `flotilla ...` on the head."""
+        command = [*FLOTILLA, *arguments]
+        done = self.hosts.ran(1, command, self.environment, COMMAND_DEADLINE_S)
+        assert not check or done.returncode == 0, done.stderr[-3000:]
+        return done
+
+    def dashboard(self, path: str) -> dict[str, Any]:
+        command = [sys.executable, "-c", ASK_DASHBOARD, path]
+        return dict(json.loads(self.hosts.run(1, command, self.environment, 60)))
+
     def _nodes(self) -> int:
+        """Those that live."""
         try:
-            printed = self.hosts.run(1, [sys.executable, "-c", COUNT_NODES], self.environment, 60)
+            nodes = self.dashboard("/nodes?view=summary")["data"]["summary"]
         except AssertionError:
             return 0
-        return int(printed.split()[-1])
+        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
 
 def is_daemon(pid: int) -> bool:
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"/raylet/raylet" in command or b"gcs_server" in command or b"ray\0start" in command
+    return is_raylet(pid) or b"gcs_server" in command or b"ray\0start" in command
+
+
+def is_raylet(pid: int) -> bool:
+    return b"/raylet/raylet" in Path(f"/proc/{pid}/cmdline").read_bytes()
