@@ -55,9 +55,13 @@ def twins(fleet: LiveFleet) -> list[dict[str, Any]]:
 
 
 def serving(fleet: LiveFleet, replicas: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one of them that has a request."""
-    busy = [each for each in replicas if fleet.engine(each["address"], "num_requests_running")]
-    return busy[0]
+    """One of them that has a request."""
+
+    def busy() -> dict[str, Any] | None:
+        running = (fleet.engine(each["address"], "num_requests_running") for each in replicas)
+        return next((each for each, count in zip(replicas, running, strict=True) if count), None)
+
+    return wait_for(busy, "an engine to be busy")
 
 
 def streaming(fault: Fault, tokens: int) -> Call:
