@@ -13,23 +13,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployments.apply import Control, configs_of
+from deployments.apply import Control, configs_of, trimmed
 from deployments.autoscale import LOOK_PERIOD_S
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, DeploymentError
+from deployments.event import Kind
 from deployments.lock import alone
 from deployments.need import Facts
 from deployments.observation import Reports, Tally, observe, tallied
 from deployments.outlook import Starts, outlooks
 from deployments.reconcile import Memory, Observed, Outcome, reconcile
+from deployments.running import addresses_of
 from deployments.scaling_state import ScalingState, restored, stored
 from deployments.serve_control import Application, Status
-from deployments.steps import Config
+from deployments.steps import Config, Step, applications_of
 from serving.keystore import write_private
 from serving.snapshot import INGRESS_APPLICATION, Outlook
 
 #: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
 START_LIMIT_S = 1800.0
+#: Between two steps of one change, so that Serve and everyone else in this process has a turn.
+STEP_PERIOD_S = 0.5
 #: Decisions that are shown.
 HISTORY = 20
 
@@ -58,6 +62,8 @@ class Autoscaler:
     senses: Senses
     #: Told to gateways.
     tell: Callable[[tuple[Outlook, ...]], None]
+    #: Writes down what was decided: of what kind, for what, and why.
+    note: Callable[[Kind, str, str], None]
     _memory: Memory = field(default_factory=Memory)
     #: Of which fleet, and its facts: large checkpoints have many files, so they are read once.
     _known: tuple[Deployed, Mapping[str, Facts]] | None = None
@@ -65,6 +71,8 @@ class Autoscaler:
     _starts: Starts = field(default_factory=Starts)
     #: The last config of each application, for those that stop.
     _configs: dict[str, Config] = field(default_factory=dict)
+    #: That were failing at the last look.
+    _failed: frozenset[str] = frozenset()
     _why: Mapping[str, str] = field(default_factory=dict)
     _history: deque[str] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
@@ -75,13 +83,15 @@ class Autoscaler:
     async def run(self) -> None:
         """Never returns."""
         while True:
+            made = None
             try:
-                await self.look()
+                made = await self.look()
             except Exception as error:  # noqa: BLE001 - the boundary of the loop: the next look is as good
                 self._why = {"": f"{type(error).__name__}: {error}"}
                 if not isinstance(error, DeploymentError):
                     _log.exception("a look at the fleet failed")
-            await asyncio.sleep(LOOK_PERIOD_S)
+            is_at_work = made is not None and made.step is not None
+            await asyncio.sleep(STEP_PERIOD_S if is_at_work else LOOK_PERIOD_S)
 
     async def look(self) -> Outcome | None:
         """Looks once, and takes at most one step; None while somebody else writes. Raises
@@ -116,6 +126,7 @@ class Autoscaler:
         self._remember(made, now_s)
         if made.step is not None:
             _log.info("%s %s", made.step.action, made.step.application)
+            self.note(Kind.PLACEMENT, made.step.application, _placed(made.step))
             await self.senses.control.put(made.step.config)
         self.tell(outlooks(deployed.fleet, made.memory.scaling, self._starts, now_s))
         return made
@@ -139,8 +150,16 @@ class Autoscaler:
         self._starts = self._starts.seen(starting, up, now_s)
         late = self._starts.late(now_s, START_LIMIT_S)
         failed = {name for name in replicas if status[name] is Status.DEPLOY_FAILED}
+        causes = {name: trimmed(applications[name].cause()) for name in failed}
+        self._note_failures(dict.fromkeys(late, f"not up in {START_LIMIT_S:.0f} s") | causes)
         stopping = {name: self._configs[name] for name in self._configs if name not in configs}
         return Observed(configs, stopping, up, frozenset(failed | late))
+
+    def _note_failures(self, causes: Mapping[str, str]) -> None:
+        """Each once, as long as it lasts."""
+        for name in sorted(causes.keys() - self._failed):
+            self.note(Kind.REPLICA, name, f"does not start: {causes[name]}")
+        self._failed = frozenset(causes)
 
     def _remember(self, made: Outcome, now_s: float) -> None:
         before, after = self._memory.scaling, made.memory.scaling
@@ -148,6 +167,16 @@ class Autoscaler:
         self._memory, self._why = made.memory, made.why
         for change in made.changes:
             _log.info("%s", change)
+            self.note(
+                Kind.SCALING, change.model, f"{change.before} -> {change.after}: {change.why}"
+            )
             self._history.append(f"{now_s:.0f} {change}")
         if is_changed:
             write_private(self.path, stored(after))
+
+
+def _placed(step: Step) -> str:
+    """What the step does, and where."""
+    config = applications_of(step.config).get(step.application, {})
+    addresses = " ".join(addresses_of(config))
+    return f"{step.action} on {addresses}" if addresses else str(step.action)

@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.listing import format_options, show
+from ops.limit_options import changes, limit_options, limit_words
+from ops.listing import format_options, json_option, show, tell
 from ops.period import Period, moment
-from serving.limits.terms import MOST, Limits
+from serving.limits.terms import Limits
 
 if TYPE_CHECKING:
     from deployments.ledger.questions import KeyRow
 
 _COLUMNS = ("id", "name", "tenant", "state", "created", "expires", "models", "limits")
-_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
-_AMOUNT = click.IntRange(1, MOST)
 
 
 @click.group()
@@ -26,19 +25,22 @@ def keys() -> None:
 @click.option("--tenant", default="default", show_default=True, help="Whose key it is.")
 @click.option("--expires-in", metavar="TIME", type=Period(), help="7d, 24h, 30m: refused after it.")
 @click.option("--model", "models", multiple=True, help="May ask for this model only; repeat it.")
-@click.option("--requests-per-minute", type=_AMOUNT, metavar="N")
-@click.option("--tokens-per-minute", type=_AMOUNT, metavar="N", help="Prompt and completion.")
-@click.option("--concurrent", type=_AMOUNT, metavar="N", help="Requests at one time.")
-@click.option("--tokens-per-month", type=_AMOUNT, metavar="N", help="Of a calendar month, UTC.")
+@limit_options(can_lift=False)
+@json_option
 def create(
-    name: str, tenant: str, expires_in: int | None, models: tuple[str, ...], **limits: int | None
+    name: str,
+    tenant: str,
+    expires_in: int | None,
+    models: tuple[str, ...],
+    as_json: bool,
+    **limits: int | None,
 ) -> None:
     """Make a key called NAME and print it: it is shown this once and stored nowhere."""
     from deployments.ledger.acts import CreateKey
     from ops.ledger_client import perform
 
     act = CreateKey(name, tenant, expires_in, models or None, Limits(**limits))
-    click.echo(perform(act))
+    _tell_key(perform(act), as_json=as_json)
 
 
 @keys.command(name="list")
@@ -54,13 +56,30 @@ def list_keys(as_csv: bool, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id")
-def revoke(key_id: str) -> None:
+@limit_options(can_lift=True)
+@json_option
+def change(key_id: str, as_json: bool, **limits: int | str | None) -> None:
+    """Give the key KEY_ID other limits, within seconds; `none` lifts one. What was used counts."""
+    from deployments.ledger.acts import ChangeKey
+    from ops.ledger_client import perform
+
+    changed = changes(limits)
+    if not changed:
+        raise click.UsageError("give at least one limit")
+    perform(ChangeKey(key_id, changed))
+    tell({"changed": key_id}, f"changed {key_id}", as_json=as_json, to_stderr=True)
+
+
+@keys.command()
+@click.argument("key_id")
+@json_option
+def revoke(key_id: str, as_json: bool) -> None:
     """Refuse the key KEY_ID from now on, everywhere within seconds; what it runs is cut."""
     from deployments.ledger.acts import RevokeKey
     from ops.ledger_client import perform
 
     perform(RevokeKey(key_id))
-    click.echo(f"revoked {key_id}", err=True)
+    tell({"revoked": key_id}, f"revoked {key_id}", as_json=as_json, to_stderr=True)
 
 
 @keys.command()
@@ -73,16 +92,20 @@ def revoke(key_id: str) -> None:
     show_default=True,
     help="How long the old secret is taken too; 0s ends it at once.",
 )
-def rotate(key_id: str, overlap: int) -> None:
+@json_option
+def rotate(key_id: str, overlap: int, as_json: bool) -> None:
     """Give the key KEY_ID a new secret and print the new key; limits and usage stay."""
     from deployments.ledger.acts import RotateKey
     from ops.ledger_client import perform
 
-    click.echo(perform(RotateKey(key_id, overlap)))
+    _tell_key(perform(RotateKey(key_id, overlap)), as_json=as_json)
+
+
+def _tell_key(key: str, *, as_json: bool) -> None:
+    tell({"id": key.split("-")[1], "key": key}, key, as_json=as_json)
 
 
 def _shown(row: "KeyRow") -> dict[str, Any]:
-    limits = {name: getattr(row.limits, name) for name in _LIMITS}
     return {
         "id": row.id,
         "name": row.name,
@@ -91,7 +114,7 @@ def _shown(row: "KeyRow") -> dict[str, Any]:
         "created": moment(row.created_s),
         "expires": moment(row.expires_s),
         "models": list(row.models or ()),
-        "limits": [f"{name}={value}" for name, value in limits.items() if value is not None],
+        "limits": limit_words(row.limits),
     }
 
 
