@@ -66,7 +66,7 @@ def render(proofs: Iterable[Proof]) -> str:
             "\n## Not proven here\n",
             "| # | fault | why |",
             "|---:|---|---|",
-            *(f"| {r.number} | {r.fault} | {r.why} |" for r in ROWS if r.number not in by_row),
+            *(_unproven_line(row) for row in ROWS if row.number not in by_row),
             "\n## Tests\n",
             *(_test_line(proof) for row in sorted(by_row) for proof in _merged(by_row[row])),
             "",
@@ -110,6 +110,10 @@ def _row_line(row: Row, rig: str, proofs: list[Proof]) -> str:
         f"| {row.number} | {row.fault} | {rig} | {shown or 'see the test'} "
         f"| {_recovery(proofs)} | {measured} | {_passed(proofs)} |"
     )
+
+
+def _unproven_line(row: Row) -> str:
+    return f"| {row.number} | {row.fault} | {row.why or 'its test was not run for this page'} |"
 
 
 def _passed(proofs: list[Proof]) -> str:
