@@ -12,7 +12,7 @@ from cluster.strict import Strict
 from deployments.errors import FleetInvalid
 from deployments.model import Model, Name, Served
 from deployments.rules import problems
-from serving.gateway.config import Routing
+from serving.gateway.config import LogForm, Routing
 from serving.replica.spec import Device
 
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
@@ -43,8 +43,10 @@ class Gateway(Strict):
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
     #: Without it, plain HTTP.
     tls: Tls | None = None
-    #: What decides between replicas; unlike the rest, changing it restarts nothing.
+    #: What decides between replicas; unlike what stands above, changing it restarts nothing.
     routing: Routing = "prefix"
+    #: One line for each request, in `~/.flotilla/logs` of every node; changing it restarts nothing.
+    access_log: LogForm = "json"
 
 
 class Fleet(Strict):
@@ -55,6 +57,9 @@ class Fleet(Strict):
     #: How long a gateway or a replica that stops may finish what it has.
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     gateway: Gateway = Gateway()
+    #: The URL of an OpenTelemetry collector that takes spans as OTLP over HTTP, such as
+    #: `http://10.0.0.9:4318/v1/traces`; without it nothing is traced.
+    traces: str | None = Field(default=None, pattern=r"^https?://[^\s@/]+/\S+$", max_length=1024)
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: In the order of the listing of models.

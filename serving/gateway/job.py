@@ -10,7 +10,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from serving import errors
 from serving.errors import ApiError, Refusal
 from serving.gateway import fault
 from serving.gateway.auth import revoked_key
@@ -121,6 +120,7 @@ class Job:
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
             self._core.budget.in_flight -= 1
+            self._core.answered(self._exchange, self._bill)
 
     async def _answer(self) -> None:
         asked, bill = self._bill.asked, self._bill
@@ -149,6 +149,6 @@ class Job:
         outcome = outcome or unfinished(is_gone=exchange.is_gone, is_started=exchange.is_started)
         self._bill.close(outcome, is_stopped=self._reason is not None)
         if exchange.is_started:
-            exchange.cut(errors.event(error))
+            exchange.cut(error)
         else:
             exchange.fail(error)

@@ -17,11 +17,15 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client import REGISTRY
 from ray import serve
 from ray.serve import Application
 
+from serving.metrics import families
+from serving.metrics.exposition import Reading, Readings
 from serving.replica.engine import Engine, set_environment, stage_argv
 from serving.replica.errors import EngineFailed, GangFailed
 from serving.replica.facts import token_facts
@@ -75,6 +79,8 @@ class Replica:
         self._gang = await Gang.form(self._spec)
         engine = self._engine = await self._start_engine(here)
         self._guard = Guard(engine.app, self._id)
+        # Where vLLM's own are, on the port that the guard watches.
+        REGISTRY.register(Readings(self._readings))
         self._watch = asyncio.create_task(self._watch_for_death(engine))
         await engine.prove()
         await asyncio.to_thread(self._warden.look)
@@ -156,6 +162,10 @@ class Replica:
 
     def _accept_tokens(self, tokens: tuple[str, ...]) -> None:
         self._guard.accept_tokens(tokens)
+
+    def _readings(self) -> Iterator[Reading]:
+        yield Reading(families.REPLICA_IN_FLIGHT, self._guard.in_flight)
+        yield Reading(families.REPLICA_LOST_COUNTS, self._tally.lost_counts)
 
     def _report(self) -> ReplicaReport:
         return ReplicaReport(
