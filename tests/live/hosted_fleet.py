@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,14 @@ ASK_DASHBOARD = (
     "print(urllib.request.urlopen(ask, timeout=20).read().decode())"
 )
 COMMON = ("--block", "--disable-usage-stats", "--resources", '{"slot": 2}')
-#: What a killed raylet leaves ends within seconds.
-GONE_S = 60.0
 SMALL = ("--object-store-memory", "100000000", "--include-log-monitor", "false")
 
 
 class HostedFleet(LiveFleet):
     """The first host is the head; commands run there."""
 
-    def __init__(
-        self, hosts: Hosts, port: int, ray_settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, hosts: Hosts, port: int) -> None:
         super().__init__(port, 0)
-        #: For Ray's own processes.
-        self._ray_settings = dict(ray_settings or {})
         (self.home / "ray_token").write_text("b" * 64)
         self.hosts = hosts
         #: That clients talk to.
@@ -66,8 +59,7 @@ class HostedFleet(LiveFleet):
         ray = str(Path(sys.executable).with_name("ray"))
         command = [ray, "start", *COMMON, *SMALL, *role, *address]
         log = self.home / f"ray-{number}.log"
-        environment = self.environment | self._ray_settings
-        started = self._rays[number] = self.hosts.start(number, command, environment, log)
+        started = self._rays[number] = self.hosts.start(number, command, self.environment, log)
 
         def is_node() -> bool | None:
             assert started.poll() is None, log.read_text(errors="replace")[-3000:]
@@ -79,17 +71,6 @@ class HostedFleet(LiveFleet):
         """A host's processes end at once, as if it had lost its power."""
         ray = self._rays.pop(number)
         signal_all(session_members(ray.pid), signal.SIGKILL)
-        ray.wait()
-
-    def kill_raylet(self, number: int) -> None:
-        """Ray's own daemon of a host; what it started ends by itself."""
-        mine = session_members(self._rays[number].pid)
-        signal_all([pid for pid in mine if is_raylet(pid)], signal.SIGKILL)
-
-    def forget(self, number: int) -> None:
-        """Waits until nothing of a host's Ray runs any more, so that it can be started again."""
-        ray = self._rays.pop(number)
-        assert wait_until_gone(ray.pid, GONE_S) == []
         ray.wait()
 
     def flotilla(self, *arguments: str) -> str:
@@ -136,8 +117,4 @@ class HostedFleet(LiveFleet):
 
 def is_daemon(pid: int) -> bool:
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return is_raylet(pid) or b"gcs_server" in command or b"ray\0start" in command
-
-
-def is_raylet(pid: int) -> bool:
-    return b"/raylet/raylet" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"/raylet/raylet" in command or b"gcs_server" in command or b"ray\0start" in command
