@@ -75,9 +75,9 @@ def _bare(text: str) -> str:
 
 
 def pages() -> list[str]:
-    """Those that are written for the site; documents beside the code are not among them."""
+    """The README and what is written for the site; documents beside the code are not among them."""
     found = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")]
-    return sorted(found)
+    return ["README.md", *sorted(found)]
 
 
 def blocks(page: str) -> list[Block]:
