@@ -40,6 +40,7 @@ from serving.limits.lender import Lender
 from serving.metrics.exposition import Reading
 from serving.metrics.token import metrics_token
 from serving.registry import Registry
+from serving.restarts import Restarts
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
@@ -67,6 +68,7 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._lender = Lender(time.monotonic())
+        self._restarts = Restarts()
         self._traffic = Traffic()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
@@ -148,7 +150,9 @@ class Controller:
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
-        self._registry.report(report, time.monotonic())
+        now_s = time.monotonic()
+        self._registry.report(report, now_s)
+        self._restarts.report(report, now_s)
         self._tell()
         return (self._registry.internal_token,)
 
@@ -264,6 +268,7 @@ class Controller:
             "models": [asdict(figures) for figures in self._traffic.figures(now_s)],
             "replica_sets": [asdict(figures) for figures in of_sets(replicas, gateways)],
             "quarantined": self._registry.quarantined,
+            "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "events": [asdict(event) for event in self._chronicle.recent()],

@@ -8,6 +8,7 @@ Rules
    is left of it.
 3. A drain tells the Controller first, finishes what runs within the grace, then stops the engine. A
    dead engine is not drained: its accelerators come free at once.
+4. Who died soon after its start, several times in a row, waits before it starts again.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from serving.replica.facts import token_facts
 from serving.replica.gang import Gang
 from serving.replica.guard import Guard
 from serving.replica.network import interface_of, node_address
+from serving.replica.past import Past
 from serving.replica.port import Port
 from serving.replica.registration import REPORT_PERIOD_S, Registration
 from serving.replica.spec import ReplicaSpec
@@ -70,6 +72,8 @@ class Replica:
         self._tally = Tally(self._id, accelerators, time.monotonic)
         self._telling = Telling(self._tally, self._registration.record_counts)
         self._warden = guard_this_process()
+        self._past = Past.of(self._spec, time.time)
+        await self._pause()
         set_environment(self._spec, self._node, interface_of(self._node))
         here = await asyncio.to_thread(located, self._spec, self._node)
         self._gang = await Gang.form(self._spec)
@@ -85,6 +89,7 @@ class Replica:
         engine.attach(self._port.server)
         self._phase = Phase.READY
         await self._registration.join()
+        await asyncio.to_thread(self._past.is_ready)
         self._teller = asyncio.create_task(self._telling.run())
 
     async def check_health(self) -> None:
@@ -105,6 +110,7 @@ class Replica:
             await self._drain()
             await self._telling.farewell()
             await self._registration.leave(self._id)
+        self._past.end()
         if self._watch is not None:
             self._watch.cancel()
         if self._port is not None:
@@ -112,6 +118,13 @@ class Replica:
         await asyncio.to_thread(self._warden.look)
         await engine.stop()
         self._gang.release()
+
+    async def _pause(self) -> None:
+        life = self._past.life
+        if life.pause_s:
+            words = "%s died %d times in a row soon after its start; it starts again in %.0f s"
+            logger.error(words, self._spec.application, life.short_lives, life.pause_s)
+            await asyncio.sleep(life.pause_s)
 
     async def _start_engine(self, here: ReplicaSpec) -> Engine:
         """Starts the leader's engine; a stage lost meanwhile fails the start at once."""
