@@ -31,6 +31,8 @@ pytestmark = pytest.mark.skipif(
 TOKEN = "secret"
 
 
+#: Of vLLM's metric with the most.
+WIDEST_LABELS = 43
 SCRAPES = itertools.count()
 
 
@@ -40,6 +42,8 @@ def readings_of_engine() -> Iterable[Reading]:
     for name in sorted(VLLM):
         kind = Kind.COUNTER if name.endswith("_total") else Kind.GAUGE
         yield Reading(Family(name.removesuffix("_total"), kind, "vLLM's."), scrapes)
+    labels = tuple(f"setting_{number}" for number in range(WIDEST_LABELS))
+    yield Reading(Family("vllm:cache_config_info", Kind.GAUGE, "vLLM's.", labels), 1.0, labels)
 
 
 async def traffic(rig: Rig) -> None:
