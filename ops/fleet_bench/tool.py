@@ -89,11 +89,15 @@ class Tool:
 
 
 def load_tool(address: Address, key: str) -> Tool:
-    """Raises LoadToolFailed where vLLM is not installed."""
+    """Raises LoadToolFailed where vLLM or what its tool needs is not installed."""
     if find_spec("vllm") is None:
         raise LoadToolFailed(
             "`flotilla bench` drives vLLM's own load tool, which is not installed: "
             "run it where `make install` was run"
+        )
+    if find_spec("pandas") is None:
+        raise LoadToolFailed(
+            "vLLM's load tool reads its prompts with pandas: `pip install 'flotilla[bench]'`"
         )
     return Tool(address, key, (sys.executable, "-m", TOOL_MODULE))
 
