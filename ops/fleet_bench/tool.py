@@ -60,12 +60,16 @@ class Tool:
             "ready-check-timeout-sec": 0,
             "temperature": 0,
             "extra-body": json.dumps(length),
-            "percentile-metrics": "ttft,itl,e2el",
-            "metric-percentiles": "50,99",
             "result-dir": result.parent,
             "result-filename": result.name,
         }
-        flags = ("skip-tokenizer-init", "disable-shuffle", "disable-tqdm", "save-result")
+        flags = (
+            "skip-tokenizer-init",
+            "disable-shuffle",
+            "disable-tqdm",
+            "save-result",
+            "save-detailed",
+        )
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [*pairs, *(f"--{flag}" for flag in flags)]
 
