@@ -12,6 +12,7 @@ from rich.table import Table
 from deployments.apply import trimmed
 from deployments.running import addresses_of
 from deployments.serve_control import Application
+from serving.restarts import WINDOW_S
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 
@@ -123,6 +124,8 @@ def _notes(
     if not isinstance(controller, str):
         yield from _misplaced(applications, controller.get("replicas", ()))
         yield from _out_of_favour(controller)
+        for replica, count in controller.get("restarts", {}).items():
+            yield f"{replica} died {count} times within {WINDOW_S / 60:.0f} minutes: see its log"
 
 
 def _misplaced(
