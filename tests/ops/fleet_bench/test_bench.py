@@ -100,6 +100,7 @@ async def test_a_baseline_of_another_load_is_refused_before_anything_is_asked(
     assert len(rig.replicas[0].calls) == asked
 
 
+@pytest.mark.heavy  # matplotlib is an extra
 async def test_a_picture_is_drawn(rig: Rig, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert (await bench(rig, "--plot", tmp_path / "sweep.png"))[0] == 0
