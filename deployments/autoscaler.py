@@ -15,6 +15,7 @@ from typing import Any
 
 from deployments.apply import Control, configs_of
 from deployments.autoscale import LOOK_PERIOD_S
+from deployments.dashboard import OWN_APPLICATIONS
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, DeploymentError
 from deployments.lock import alone
@@ -26,7 +27,7 @@ from deployments.scaling_state import ScalingState, restored, stored
 from deployments.serve_control import Application, Status
 from deployments.steps import Config
 from serving.keystore import write_private
-from serving.snapshot import INGRESS_APPLICATION, Outlook
+from serving.snapshot import Outlook
 
 #: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
 START_LIMIT_S = 1800.0
@@ -134,7 +135,7 @@ class Autoscaler:
         }
         status = {name: each.status for name, each in applications.items()}
         up = frozenset(name for name in configs if status[name] is Status.RUNNING)
-        replicas = configs.keys() - {INGRESS_APPLICATION}
+        replicas = configs.keys() - OWN_APPLICATIONS
         starting = {name for name in replicas if status[name] is Status.DEPLOYING}
         self._starts = self._starts.seen(starting, up, now_s)
         late = self._starts.late(now_s, START_LIMIT_S)

@@ -21,11 +21,13 @@ from deployments.ledger.acts import Act
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
+from deployments.recent import Recent
 from deployments.serve_control import ServeControl
 from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
@@ -44,6 +46,8 @@ SHORTEST_HOLD_S = 0.25
 LONGEST_HOLD_S = 1.0
 #: A replica reports a few times a second; nobody knows what one does that has not for so long.
 SILENT_S = 5.0
+#: Nobody acts on so short a silence, but who looks is told of it.
+DOUBT_S = 2.0
 #: For the first word of the ledger, before gateways are told that there is none yet.
 LEDGER_WAIT_S = 2.0
 
@@ -60,6 +64,7 @@ class Controller:
         self._lender = Lender(time.monotonic())
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
+        self._recent = Recent()
         #: Keeps keys in step with the ledger; begun by whoever comes first.
         self._bookkeeping: asyncio.Task[None] | None = None
         #: Replaced whenever there is something that gateways should hear at once.
@@ -190,7 +195,10 @@ class Controller:
 
     async def record_usage(self, lines: bytes) -> bool:
         """A gateway's records; true when they are in the ledger, else it comes again with them."""
-        return await self._is_recorded(self._ledger.record_usage(lines))
+        is_recorded = await self._is_recorded(self._ledger.record_usage(lines))
+        if is_recorded:
+            self._recent.add(lines)
+        return is_recorded
 
     async def record_counts(self, lines: bytes) -> bool:
         """What a replica's engine counted; true when it is in the ledger."""
@@ -204,16 +212,28 @@ class Controller:
             return False
         return True
 
+    async def recent(self, most: int) -> tuple[UsageLine, ...]:
+        """The requests that ended last, newest first."""
+        return self._recent.newest(most)
+
     async def status(self) -> dict[str, Any]:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
         return {
             "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
+            "silent": self._registry.silent(now_s, DOUBT_S),
             "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
             "quarantined": self._registry.quarantined,
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "live": self._live(),
         }
+
+
+    def _live(self) -> list[str] | None:
+        """The addresses of the nodes that live; None where nobody watches them."""
+        live = None if self._autoscaler is None else self._autoscaler.senses.live()
+        return None if live is None else sorted(live)
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:

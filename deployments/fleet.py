@@ -18,6 +18,7 @@ from serving.replica.spec import Device
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+LAST_PORT = 65535
 #: Answers of minutes are normal, and clients wait 600 s by default: a drain waits as long.
 DEFAULT_GRACE_S = 600
 
@@ -47,6 +48,14 @@ class Gateway(Strict):
     routing: Routing = "prefix"
 
 
+class Dashboard(Strict):
+    """Where operators reach the dashboard. Beyond loopback it shows nothing without its key."""
+
+    host: str = Field(default=DEFAULT_HOST, pattern=r"^[0-9A-Za-z.:_-]+$", max_length=253)
+    #: The one after the gateway's where nobody says another.
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class Fleet(Strict):
     """A fleet that could run: every rule holds, or making it raises FleetInvalid."""
 
@@ -55,6 +64,7 @@ class Fleet(Strict):
     #: How long a gateway or a replica that stops may finish what it has.
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     gateway: Gateway = Gateway()
+    dashboard: Dashboard = Dashboard()
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: In the order of the listing of models.
@@ -68,12 +78,25 @@ class Fleet(Strict):
             raise ValueError("is not printable text")
         return None if path is None else posixpath.normpath(posixpath.join(directory, path))
 
+    @field_validator("dashboard")
+    @classmethod
+    def _has_its_own_port(cls, dashboard: Dashboard, info: ValidationInfo) -> Dashboard:
+        gateway = info.data.get("gateway")
+        if gateway is not None and dashboard.port == gateway.port:
+            raise ValueError(f"port {dashboard.port} is the gateway's: give each its own")
+        return dashboard
+
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
         found = problems(self.models, self.device)
         if found:
             raise FleetInvalid(found)
         return self
+
+    @property
+    def dashboard_port(self) -> int:
+        beside = self.gateway.port + (1 if self.gateway.port < LAST_PORT else -1)
+        return self.dashboard.port or beside
 
     def served(self) -> dict[str, Served]:
         """The models with replicas of their own."""
