@@ -11,12 +11,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.deployed import Deployed, from_config
 from deployments.facts import facts_of
+from deployments.figures import Traffic, of_sets
 from deployments.ledger.acts import Act
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
@@ -62,6 +63,7 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._lender = Lender(time.monotonic())
+        self._traffic = Traffic()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
         self._recent = Recent()
@@ -118,7 +120,9 @@ class Controller:
         """A gateway's report; answers with the snapshot when there is news, or after a while with
         None.
         """
-        self._registry.report_gateway(report, time.monotonic())
+        now_s = time.monotonic()
+        self._registry.report_gateway(report, now_s)
+        self._traffic.add(report, now_s)
         self._tell()
         await self._informed()
         await self._hold(known_version)
@@ -219,13 +223,16 @@ class Controller:
     async def status(self) -> dict[str, Any]:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
+        replicas, gateways = self._registry.replicas(now_s), self._registry.gateways(now_s)
         return {
-            "replicas": [asdict(report) for report in self._registry.replicas(now_s)],
-            "silent": self._registry.silent(now_s, DOUBT_S),
-            "gateways": [asdict(report) for report in self._registry.gateways(now_s)],
+            "replicas": [asdict(report) for report in replicas],
+            "gateways": [asdict(replace(report, counts=())) for report in gateways],
+            "models": [asdict(figures) for figures in self._traffic.figures(now_s)],
+            "replica_sets": [asdict(figures) for figures in of_sets(replicas, gateways)],
             "quarantined": self._registry.quarantined,
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "silent": self._registry.silent(now_s, DOUBT_S),
             "live": self._live(),
         }
 

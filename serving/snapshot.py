@@ -7,6 +7,7 @@ one costs nothing.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serving.counts import ModelCounts
 from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.quarantine import Death
 
@@ -200,3 +201,5 @@ class GatewayReport:
     deaths: tuple[Death, ...] = ()
     #: Ids of replicas that it leaves out at present, since they fail it.
     left_out: tuple[str, ...] = ()
+    #: Of the requests that ended here, since its start.
+    counts: tuple[ModelCounts, ...] = ()

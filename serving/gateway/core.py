@@ -20,6 +20,7 @@ from serving.gateway import admit, fault, openapi, scope
 from serving.gateway.auth import Authenticator
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
+from serving.gateway.counting import ModelCounters
 from serving.gateway.exchange import Exchange
 from serving.gateway.fit import Fitter
 from serving.gateway.inquest import Inquest
@@ -68,6 +69,7 @@ class GatewayCore:
         self.wall_clock = wall_clock
         self.budget = Budget()
         self.meters = Meters()
+        self.counters = ModelCounters()
         self.queue = Queue(self.loop.time, self.meters)
         self.lines = Lines(self._places, self.loop.time)
         self.inquest = Inquest(self.loop, self.deadlines.blame_s)

@@ -134,6 +134,7 @@ class Gateway:
             demands=self._core.meters.report(),
             deaths=inquest.deaths(),
             left_out=self._core.left_out(),
+            counts=self._core.counters.counts(),
         )
         answer = self._controller.exchange.remote(report, self._core.version)
         async with asyncio.timeout(POLL_DEADLINE_S):

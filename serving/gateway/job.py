@@ -25,11 +25,10 @@ from serving.gateway.ending import is_estimated, refused_by, unfinished
 from serving.gateway.exchange import Exchange
 from serving.gateway.limiter import cost
 from serving.gateway.place import place
-from serving.gateway.pool import Saturated, UpstreamConnection
+from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import (
     DiedWithIt,
     NotTaken,
-    overloaded,
     quarantined,
     unavailable,
     upstream,
@@ -65,6 +64,7 @@ class Job:
         "_deadline_s",
         "_events",
         "_exchange",
+        "_first_token_s",
         "_flight",
         "_has_waited",
         "_hold",
@@ -110,6 +110,8 @@ class Job:
         self._tokens = _NO_TOKENS
         self._reason: ApiError | None = None
         self._has_waited = False
+        #: From the request to the first token of its stream; 0 before.
+        self._first_token_s = 0.0
         self._is_recorded = False
         self._is_retrying = False
         self._started_s = core.loop.time()
@@ -261,23 +263,15 @@ class Job:
                 return await self._exchange_with(slot, connection, request)
             except Stale:
                 return await self._exchange_again(slot, target, request)
-        await self._exchange_with(slot, await self._connect(target), request)
+        await self._exchange_with(slot, await target.connect(), request)
 
     async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
-            connection = await self._connect(target)
+            connection = await target.connect()
         except NotTaken as failure:
             raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
-
-    async def _connect(self, target: Upstream) -> UpstreamConnection:
-        try:
-            return await target.pool.connect()
-        except Saturated:
-            raise NotTaken(overloaded()) from None
-        except OSError:
-            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes
@@ -320,9 +314,9 @@ class Job:
             self._flight.began()
         if self._stay is not None:
             self._stay.began()
+        self._first_token_s = self._core.loop.time() - self._started_s
         if not self._has_waited:
-            after_s = self._core.loop.time() - self._started_s
-            self._core.meters.of(self._model.replica_set).began(after_s)
+            self._core.meters.of(self._model.replica_set).began(self._first_token_s)
 
     # Answers
     def _reply(self, body: bytes) -> None:
@@ -375,24 +369,24 @@ class Job:
             sent = tokens if self._attempts.count else None
             self._hold.settle(cost(self._hold, sent, self._events is not None, is_abandoned))
         whole = None if self._tokens is _NO_TOKENS else self._tokens
-        self._core.spool.append(
-            UsageRecord(
-                self._exchange.id,
-                self._exchange.key_id,
-                self._asked.name,
-                self._model.name,
-                self._replica_id,
-                tokens.prompt_tokens,
-                tokens.completion_tokens or 0,
-                tokens.cached_tokens or 0,
-                outcome,
-                self._started_wall_s,
-                self._core.loop.time() - self._started_s,
-                self._attempts.count,
-                self._exchange.tenant,
-                is_estimated(outcome, self._attempts.count, self._events, whole),
-            )
+        record = UsageRecord(
+            self._exchange.id,
+            self._exchange.key_id,
+            self._asked.name,
+            self._model.name,
+            self._replica_id,
+            tokens.prompt_tokens,
+            tokens.completion_tokens or 0,
+            tokens.cached_tokens or 0,
+            outcome,
+            self._started_wall_s,
+            self._core.loop.time() - self._started_s,
+            self._attempts.count,
+            self._exchange.tenant,
+            is_estimated(outcome, self._attempts.count, self._events, whole),
         )
+        self._core.spool.append(record)
+        self._core.counters.add(record, self._first_token_s)
 
     def _counted(self) -> Tokens:
         if self._events is None:

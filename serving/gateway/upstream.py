@@ -7,7 +7,9 @@ caller's.
 from enum import Enum
 
 from serving.bounds import Deadlines
-from serving.gateway.pool import Pool
+from serving.gateway.pool import Pool, Saturated, UpstreamConnection
+from serving.gateway.refusal import NotTaken, overloaded, unavailable
+from serving.routing.breaker import Symptom
 from serving.routing.table import Slot
 
 
@@ -37,3 +39,12 @@ class Upstream:
             len(body),
             body,
         )
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection. Raises NotTaken."""
+        try:
+            return await self.pool.connect()
+        except Saturated:
+            raise NotTaken(overloaded()) from None
+        except OSError:
+            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None

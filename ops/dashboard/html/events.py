@@ -15,7 +15,7 @@ def events_panel(views: tuple[EventView, ...]) -> Panel:
         return h.section(IN_PLACE, id="events")[
             h.h2["Events and decisions"],
             h.ol(".events")[(_event(view) for view in views)],
-            None if views else h.p(".quiet")["Nothing has happened since this page's process began."],
+            None if views else h.p(".quiet")["Nothing was written down yet."],
         ]
 
     return panel("events", frame)
@@ -23,4 +23,4 @@ def events_panel(views: tuple[EventView, ...]) -> Panel:
 
 def _event(view: EventView) -> h.Element:
     at = h.time(datetime=moment(view.at_s))[clock(view.at_s)]
-    return h.li[at, " ", h.span(f".kind.{view.kind}")[view.kind], " ", view.text]
+    return h.li[at, " ", h.span(".kind")[view.kind], " ", h.b[view.subject], " ", view.text]

@@ -2,6 +2,7 @@
 
 import htpy as h
 
+from deployments.figures import ModelFigures
 from ops.dashboard.html.badge import badge
 from ops.dashboard.html.button import act_button
 from ops.dashboard.html.figure import NONE, rate, seconds, share
@@ -14,12 +15,15 @@ COLUMNS = (
     "model",
     "state",
     "replicas",
-    "requests/s",
     "running",
     "waiting",
-    "first token p50 / p99",
-    "token/s",
     "KV cache",
+    "token/s",
+    "requests/min",
+    "errors",
+    "fallbacks",
+    "first token p50 / p99",
+    "between tokens p50 / p99",
     "why",
     "",
 )
@@ -33,23 +37,33 @@ def models_panel(views: tuple[ModelView, ...], *, can_scale: bool) -> Panel:
 
 def _row(view: ModelView, *, can_scale: bool) -> h.Element:
     if view.unavailable:
-        listed = (badge(Health.BUSY, "listed only"), *[NONE] * 7, view.unavailable, None)
+        listed = (badge(Health.BUSY, "listed only"), *[NONE] * 10, view.unavailable, None)
         return row(f"model-{view.name}", _name(view), *listed)
-    traffic = view.traffic
-    first = f"{seconds(traffic.first_token_p50_s)} / {seconds(traffic.first_token_p99_s)}"
     return row(
         f"model-{view.name}",
         _name(view),
         badge(view.health, STATES[view.health]),
         str(view.ready) if view.desired is None else f"{view.ready} of {view.desired}",
-        rate(traffic.arrivals_per_s),
         str(view.running),
-        str(view.waiting + traffic.queued),
-        first,
-        rate(view.tokens_per_s),
+        str(view.waiting + view.queued),
         _meter(view.kv_use),
+        rate(view.tokens_per_s),
+        *_figures(view.figures),
         h.small[view.why],
         _scale(view) if can_scale else None,
+    )
+
+
+def _figures(figures: ModelFigures | None) -> tuple[str, ...]:
+    """What clients saw: requests, errors, fallbacks, times to tokens."""
+    if figures is None:
+        return (NONE,) * 5
+    return (
+        rate(figures.requests * 60 / figures.window_s) if figures.window_s else NONE,
+        str(figures.errors),
+        str(figures.fallbacks),
+        f"{seconds(figures.first_token_p50_s)} / {seconds(figures.first_token_p99_s)}",
+        f"{seconds(figures.between_tokens_p50_s)} / {seconds(figures.between_tokens_p99_s)}",
     )
 
 

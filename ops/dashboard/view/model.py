@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployments.figures import ModelFigures
 from ops.dashboard.facts import Facts
 from ops.dashboard.view.health import Health, worst
 from ops.dashboard.view.replica import ReplicaView
-from ops.dashboard.view.traffic import Traffic
 from ops.fleet_status import fleet_status
 
 
@@ -32,31 +32,42 @@ class ModelView:
     waiting: int
     #: Mean share of the ready replicas.
     kv_use: float
+    #: Requests that wait in gateways.
+    queued: int
     tokens_per_s: float
-    traffic: Traffic
+    #: What its clients saw lately; None before its first request.
+    figures: ModelFigures | None
 
 
-def models(
-    facts: Facts, replicas: Iterable[ReplicaView], traffic: Mapping[str, Traffic]
-) -> tuple[ModelView, ...]:
+def models(facts: Facts, replicas: Iterable[ReplicaView]) -> tuple[ModelView, ...]:
     """In the order of the fleet."""
     by_set: dict[str, list[ReplicaView]] = {}
     for each in replicas:
         by_set.setdefault(each.model, []).append(each)
-    scaling = facts.controller.get("scaling") or {}
+    told = _Told(facts.controller)
     rows = fleet_status(facts.applications, facts.controller)["models"]
-    return tuple(_model(row, by_set.get(row["replica_set"], []), scaling, traffic) for row in rows)
+    return tuple(_model(row, by_set.get(row["replica_set"], []), told) for row in rows)
+
+
+class _Told:
+    """The Controller's status by what is looked up in it."""
+
+    def __init__(self, controller: Mapping[str, Any]) -> None:
+        scaling = controller.get("scaling") or {}
+        self.counts: Mapping[str, int] = scaling.get("counts", {})
+        self.why: Mapping[str, str] = scaling.get("why", {})
+        sets = controller.get("replica_sets", ())
+        self.queued: dict[str, int] = {each["replica_set"]: each["queued"] for each in sets}
+        rows = controller.get("models", ())
+        self.figures = {each["model"]: ModelFigures(**each) for each in rows}
 
 
 def _model(
-    row: Mapping[str, Any],
-    replicas: list[ReplicaView],
-    scaling: Mapping[str, Any],
-    traffic: Mapping[str, Traffic],
+    row: Mapping[str, Any], replicas: list[ReplicaView], told: "_Told"
 ) -> ModelView:
     replica_set = row["replica_set"]
     ready = [each for each in replicas if each.is_ready]
-    desired = scaling.get("counts", {}).get(replica_set)
+    desired = told.counts.get(replica_set)
     return ModelView(
         name=row["name"],
         replica_set=replica_set,
@@ -67,12 +78,13 @@ def _model(
         health=Health.WELL if row["unavailable"] else _health(replicas, len(ready), desired),
         ready=len(ready),
         desired=desired,
-        why=scaling.get("why", {}).get(replica_set, ""),
+        why=told.why.get(replica_set, ""),
         running=sum(each.load.running for each in ready),
         waiting=sum(each.load.waiting for each in ready),
         kv_use=sum(each.load.kv_use for each in ready) / len(ready) if ready else 0.0,
+        queued=told.queued.get(replica_set, 0),
         tokens_per_s=sum(each.load.tokens_per_s for each in ready),
-        traffic=traffic.get(replica_set, Traffic()),
+        figures=told.figures.get(row["name"]),
     )
 
 
