@@ -8,8 +8,8 @@ from deployments.figures import STEP_S, WINDOW_S, Traffic, of_sets
 from serving.gateway.counting import ModelCounters
 from serving.snapshot import DemandReport, GatewayReport, Load, Phase
 from serving.usage import Outcome
+from tests.deployments.ledger.records import usage
 from tests.serving.reports import replica
-from tests.serving.usage_records import record
 
 GATEWAY = GatewayReport("gateway.1", "n", 1, "127.0.0.1:8000")
 
@@ -27,12 +27,12 @@ def test_what_two_gateways_saw_is_one_figure() -> None:
     traffic, gateways = Traffic(), [Gateway("a"), Gateway("b")]
     for gateway in gateways:
         traffic.add(gateway.report(), 0.0)
-    gateways[0].counters.add(record(duration_s=2.5), first_token_s=0.5)
-    gateways[1].counters.add(record(outcome=Outcome.CUT), first_token_s=0.0)
+    gateways[0].counters.add(usage(duration_s=2.5), first_token_s=0.5)
+    gateways[1].counters.add(usage(outcome=Outcome.CUT), first_token_s=0.0)
     for gateway in gateways:
         traffic.add(gateway.report(), 10.0)
     [found] = traffic.figures(10.0)
-    assert (found.model, found.requests, found.errors, found.left) == ("tiny", 2, 1, 0)
+    assert (found.model, found.requests, found.errors, found.left) == ("small", 2, 1, 0)
     assert found.tokens_per_s == pytest.approx(10 / 10.0)
     assert found.first_token_p50_s == found.first_token_p99_s == pytest.approx(0.5, rel=0.42)
     assert found.between_tokens_p50_s == pytest.approx(0.5, rel=0.42)
@@ -41,7 +41,7 @@ def test_what_two_gateways_saw_is_one_figure() -> None:
 def test_a_quiet_minute_later_nothing_is_left_of_it_but_the_model() -> None:
     traffic, gateway = Traffic(), Gateway("a")
     traffic.add(gateway.report(), 0.0)
-    gateway.counters.add(record(), first_token_s=0.5)
+    gateway.counters.add(usage(), first_token_s=0.5)
     at_s = STEP_S
     while at_s < 2 * WINDOW_S + 2 * STEP_S:
         traffic.add(gateway.report(), at_s)
