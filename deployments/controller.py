@@ -16,9 +16,10 @@ from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.deployed import Deployed, from_config
+from deployments.errors import DeploymentError
 from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
-from deployments.ledger.acts import Act
+from deployments.ledger.acts import Act, Order
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
@@ -186,9 +187,21 @@ class Controller:
         """An operator's act; when it succeeds every gateway that can be reached is told of it."""
         await self._informed()
         try:
+            if isinstance(act, Order):
+                return Reply(refusal=await self._order(act, who))
             return Reply(await self._bookkeeper.perform(act, who))
-        except LedgerError as error:
+        except (LedgerError, DeploymentError) as error:
             return Reply(refusal=str(error))
+
+    async def _order(self, order: Order, who: str) -> str | None:
+        """Why it is not obeyed. What cannot be written into the audit is not done."""
+        if self._autoscaler is None:
+            return "nobody keeps this fleet in step: it was deployed without an inventory"
+        why_not = self._autoscaler.refusal(order)
+        if why_not is None:
+            await self._bookkeeper.perform(order, who)
+            why_not = await self._autoscaler.obey(order)
+        return why_not
 
     async def answer(self, question: Question) -> Reply:
         """An operator's question."""
@@ -235,7 +248,6 @@ class Controller:
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": self._live(),
         }
-
 
     def _live(self) -> list[str] | None:
         """The addresses of the nodes that live; None where nobody watches them."""

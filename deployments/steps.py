@@ -97,8 +97,8 @@ class _Order:
         """Every move until the wanted applications run and no other."""
         if INGRESS_APPLICATION not in self._running:
             yield from self._tell()
-        for name in self._dashboard:
-            yield from self._take(name)
+        for dashboard in self._dashboard:
+            yield from self._take(dashboard)
         due = [name for name in self._replicas if self._is_due(name)]
         self._replicas = sorted(due, key=self._is_counted)
         while self._replicas:

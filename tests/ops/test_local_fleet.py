@@ -9,7 +9,7 @@ import pytest
 from deployments.errors import AnotherWriter, FleetBlocked
 from deployments.fleet import Fleet
 from deployments.lock import alone
-from ops.endpoint import Address, address_of, reachable
+from ops.endpoint import Address, address_of, prove, reachable
 from ops.local_fleet import _provable, _require_certificate
 from serving.gateway.certificate import Certificate
 from tests.deployments.fleets import TWO_NAMES, fleet_of

@@ -17,8 +17,8 @@ def cluster_panel(view: ClusterView) -> Panel:
         return h.section(IN_PLACE, id="cluster")[
             h.h2["Cluster"],
             h.p(".quiet")[
-                f"{len(view.nodes)} nodes, {view.total} accelerators, {view.free} free. A cell is an "
-                "accelerator, its letter the model whose replica holds it."
+                f"{len(view.nodes)} nodes, {view.total} accelerators, {view.free} free. A cell is "
+                "an accelerator, its letter the model whose replica holds it."
             ],
             h.div(".nodes")[items],
             h.p(".legend")[

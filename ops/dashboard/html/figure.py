@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-NONE = "–"
+NONE = "-"
 
 
 def seconds(value: float | None) -> str:

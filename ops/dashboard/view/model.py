@@ -62,9 +62,7 @@ class _Told:
         self.figures = {each["model"]: ModelFigures(**each) for each in rows}
 
 
-def _model(
-    row: Mapping[str, Any], replicas: list[ReplicaView], told: "_Told"
-) -> ModelView:
+def _model(row: Mapping[str, Any], replicas: list[ReplicaView], told: "_Told") -> ModelView:
     replica_set = row["replica_set"]
     ready = [each for each in replicas if each.is_ready]
     desired = told.counts.get(replica_set)

@@ -46,7 +46,7 @@ def tenants(facts: Facts) -> tuple[TenantView, ...]:
         TenantView(
             row.name,
             row.weight,
-            row.priority.value,
+            row.priority.name.lower(),
             tuple(key for key in keys if key.tenant == row.name),
         )
         for row in facts.books.tenants
