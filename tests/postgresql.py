@@ -4,7 +4,6 @@ socket in it. PostgreSQL does not run as root, so as root it runs as the user th
 
 import os
 import pwd
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ import psycopg
 import pytest
 
 _VERSIONS = Path("/usr/lib/postgresql")
+#: Waits for the end of its input, then leaves nothing. $1 is where the programs are, $2 the folder.
+_LEASH = 'cat; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"'
 #: A test's data need not survive a power cut.
 _QUICK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=20")
 
@@ -48,13 +49,31 @@ class Server:
     def make(self) -> None:
         self._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8")
 
+    def leash(self) -> "subprocess.Popen[bytes]":
+        """Whoever stops the server and takes the folder away when its input ends: after the tests,
+        or when they are killed, which nobody can be told of otherwise.
+        """
+        command = ["sh", "-c", _LEASH, "leash", str(self.binaries), str(self.folder)]
+        out = subprocess.DEVNULL
+        return subprocess.Popen(
+            command,
+            user=_user(),
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
     def _run(self, program: str, *args: str) -> None:
         command = [str(self.binaries / program), "-D", str(self.folder / "data"), *args]
-        user = "postgres" if os.getuid() == 0 else None
         done = subprocess.run(
-            command, user=user, cwd=self.folder, capture_output=True, text=True, check=False
+            command, user=_user(), cwd=self.folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+
+
+def _user() -> str | None:
+    return "postgres" if os.getuid() == 0 else None
 
 
 @contextmanager
@@ -64,16 +83,11 @@ def postgresql() -> Iterator[Server]:
     if not found:
         pytest.skip("PostgreSQL's server is missing: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="flotilla-pg-"))
-    try:
-        if os.getuid() == 0:
-            owner = pwd.getpwnam("postgres")
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
-        server = Server(folder, found[-1].parent)
+    if os.getuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    server = Server(folder, found[-1].parent)
+    with server.leash():
         server.make()
         server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
+        yield server

@@ -37,6 +37,7 @@ PURE = (
     "serving/gateway/limiter.py",
     "serving/gateway/openapi.py",
     "serving/gateway/own_usage.py",
+    "serving/gateway/patience.py",
     "serving/gateway/scope.py",
     "serving/protocol",
     "serving/routing",

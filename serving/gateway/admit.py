@@ -11,6 +11,7 @@ from serving.bounds import BODY_BYTES, SESSION_BYTES
 from serving.errors import ApiError, Refusal
 from serving.gateway.auth import Authenticator
 from serving.gateway.parser import Head, body_too_large
+from serving.gateway.patience import patience_of
 from serving.gateway.route import Route, find
 from serving.limits.terms import Priority
 from serving.snapshot import KeyRecord
@@ -60,7 +61,7 @@ def _check_method(head: Head, route: Route) -> ApiError | None:
         message = f"This URL takes {allow} only."
         return ApiError(Refusal.METHOD_NOT_SUPPORTED, message, allow=allow)
     if route.method == b"POST":
-        return _check_type(head.headers) or _check_session(head.headers)
+        return _check_type(head.headers) or _check_session(head.headers) or _note_patience(head)
     return None
 
 
@@ -83,6 +84,14 @@ def _check_session(headers: dict[bytes, bytes]) -> ApiError | None:
         f"Send 'X-Session-ID' as 1 to {SESSION_BYTES} visible ASCII characters, or not at all."
     )
     return ApiError(Refusal.INVALID_REQUEST, message)
+
+
+def _note_patience(head: Head) -> ApiError | None:
+    try:
+        head.patience = patience_of(head.headers)
+    except ApiError as refused:
+        return refused
+    return None
 
 
 def _is_json(value: bytes) -> bool:

@@ -235,10 +235,6 @@ class GatewayCore:
             raise quarantined()
 
     # What a job asks
-    def job_ended(self, was_retrying: bool) -> None:
-        self.budget.in_flight -= 1
-        self.budget.retrying -= was_retrying
-
     def route(self, replica_set: str, ask: Ask, tried: Collection[str] = ()) -> Choice | None:
         """The replica to send to, or None when nobody may be asked."""
         slots = self._table.of(replica_set)

@@ -13,6 +13,7 @@ import httptools
 
 from serving import bounds
 from serving.errors import ApiError, Refusal
+from serving.gateway.patience import ENDLESS, WAIT_HEADERS, Patience
 from serving.gateway.route import Kind
 from serving.limits.account import Account
 from serving.limits.terms import Priority
@@ -43,6 +44,8 @@ class Head:
     key: KeyRecord | None = None
     #: What the caller claims, of what its key may.
     priority: Priority | None = None
+    #: How long the caller waits.
+    patience: Patience = ENDLESS
     #: Of a key with limits.
     account: Account | None = None
 
@@ -68,6 +71,7 @@ _WANTED = frozenset(
         b"x-request-id",
         b"x-session-id",
         b"x-flotilla-priority",
+        *WAIT_HEADERS,
     )
 )
 

@@ -4,6 +4,7 @@ where the model is saturated.
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from serving.fairness.claim import Claim
@@ -12,7 +13,7 @@ from serving.gateway.exchange import Exchange
 from serving.gateway.turns import Stay
 from serving.limits.terms import Priority
 from serving.protocol import Checked
-from serving.routing.route import Ask
+from serving.routing.route import Ask, Choice
 from serving.snapshot import KeyRecord
 
 if TYPE_CHECKING:
@@ -22,21 +23,33 @@ if TYPE_CHECKING:
 _NOBODY = KeyRecord("", "", b"", 0)
 
 
+class Place(msgspec.Struct, frozen=True):
+    """A request's turn at a model."""
+
+    #: None where the places are not counted.
+    stay: Stay | None = None
+    #: Where to send it, if that was found on the way and is not old.
+    choice: Choice | None = None
+
+
+_ANYWHERE = Place()
+
+
 def tenant_of(key: KeyRecord | None) -> str:
     return "" if key is None else key.tenant or key.id
 
 
 async def place(
     core: "GatewayCore", exchange: Exchange, checked: Checked, model: Model, ask: Ask
-) -> Stay | None:
-    """None where the places are not counted. Raises ApiError when there will be none in time."""
+) -> Place:
+    """Raises ApiError when there will be none in time."""
     line = core.lines.of(model.replica_set)
     if line is None:
-        return None
+        return _ANYWHERE
     claim = _claim(exchange, checked, ask, core.typical_tokens(model.replica_set))
     at_once = line.at_once(claim)
     if at_once is not None:
-        return at_once
+        return Place(at_once)
     # Where it has to be looked at closely: what is in a cache already is no work.
     choice = core.route(model.replica_set, ask)
     if choice is not None:
@@ -45,7 +58,7 @@ async def place(
         stay = await line.wait(claim)
     if stay is None:
         raise core.busy()
-    return stay
+    return Place(stay, None if stay.has_waited else choice)
 
 
 def _claim(exchange: Exchange, checked: Checked, ask: Ask, typical_tokens: float) -> Claim:

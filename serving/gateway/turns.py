@@ -24,11 +24,15 @@ Turn = asyncio.Future[None]
 class Stay:
     """A request that had its turn, until it has ended."""
 
-    __slots__ = ("_began_by_s", "_claim", "_has_begun", "_line")
+    __slots__ = ("_began_by_s", "_claim", "_has_begun", "_line", "has_waited")
 
-    def __init__(self, line: "Line", claim: Claim, now_s: float) -> None:
+    def __init__(
+        self, line: "Line", claim: Claim, now_s: float, *, has_waited: bool = False
+    ) -> None:
         self._line = line
         self._claim = claim
+        #: What was known of replicas before is old.
+        self.has_waited = has_waited
         self._has_begun = False
         self._began_by_s = now_s + PROMPT_LEAST_S + claim.prompt_tokens / PROMPT_TOKENS_PER_S
 
@@ -82,6 +86,8 @@ class Line:
         except Full:
             return None
         self.serve()
+        if turn.done():
+            return Stay(self, claim, self._now_s())
         try:
             async with asyncio.timeout(MOST_WAIT_S):
                 await turn
@@ -91,7 +97,7 @@ class Line:
         except asyncio.CancelledError:
             self._give_up(ticket)
             raise
-        return Stay(self, claim, self._now_s())
+        return Stay(self, claim, self._now_s(), has_waited=True)
 
     def serve(self) -> None:
         """Gives out the places there are."""

@@ -41,7 +41,6 @@ class Attempts:
     """What one request has tried."""
 
     tried: tuple[str, ...] = ()
-    count: int = 0
     never_taken: int = 0
     died_with_it: int = 0
 

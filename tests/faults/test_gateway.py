@@ -188,6 +188,23 @@ async def test_48_a_deadline_in_a_stream_is_an_error_event(faulty: Faulty) -> No
         assert json.loads(reply.events[-1])["error"]["code"] == "deadline_exceeded"
 
 
+async def test_48_a_shorter_deadline_of_the_caller_is_kept_and_no_replica_is_blamed(
+    faulty: Faulty,
+) -> None:
+    [one] = replicas(1)
+    one.script = [hangs, hangs, hangs, hangs_after("a")]
+    total, first_byte = {"x_flotilla_timeout": "0.1"}, {"x_stainless_read_timeout": "0.1"}
+    async with faulty(one) as site:
+        for body, said in ((HELLO, total), (HELLO, first_byte), (STREAM, first_byte)):
+            reply = await site.ask("POST", CHAT, body, **said)
+            assert (reply.status, reply.error["code"]) == (504, "deadline_exceeded")
+            assert reply.headers["x-should-retry"] == "false"
+        cut = await site.ask("POST", CHAT, STREAM, **total)
+        assert json.loads(cut.events[-1])["error"]["code"] == "deadline_exceeded"
+        await one.until(lambda: one.aborted == 4)
+        assert site.core.left_out() == ()
+
+
 async def test_61_random_names_models_and_keys_leave_nothing_behind(faulty: Faulty) -> None:
     [one] = replicas(1)
     async with faulty(one) as site:

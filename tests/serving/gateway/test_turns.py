@@ -3,7 +3,7 @@ does not fit is refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import pytest
 
 from serving.fairness import fair_queue
 from serving.gateway import turns
+from serving.gateway.core import GatewayCore
 from serving.gateway.turns import Line
 from serving.limits.terms import Priority
+from serving.routing.route import Ask, Choice
 from serving.snapshot import Load
 from tests.fakes import Behaviour, Call, FakeReplica, answers, dies, fake_replica
 from tests.serving.gateway.rig import (
@@ -254,3 +256,32 @@ async def test_what_other_gateways_send_leaves_fewer_places(
     for _ in tasks:
         release.release()
     assert {reply.status for reply in await asyncio.gather(*tasks)} == {200}
+
+
+class _RouteCounter(GatewayCore):
+    routed = 0
+
+    def route(self, replica_set: str, ask: Ask, tried: Collection[str] = ()) -> Choice | None:
+        self.routed += 1
+        return super().route(replica_set, ask, tried)
+
+
+async def test_a_prompt_that_is_looked_at_closely_is_routed_once(
+    replica: FakeReplica, tmp_path: Path, release: asyncio.Semaphore
+) -> None:
+    """The first fills most of the room for prompts; of the second, which is the same, little is
+    left to compute, which only a look at the caches shows.
+    """
+    replica.most_running, replica.behaviour, replica.window_tokens = 8, when(release), 200_000
+    body = {**HELLO, "messages": [{"role": "user", "content": "x" * 28_000}]}
+    models = [model(window_tokens=200_000)]
+    async with gateway(tmp_path, replica, models=models, core_type=_RouteCounter) as rig:
+        assert isinstance(rig.core, _RouteCounter)
+        tasks = []
+        for number in (1, 2):
+            tasks.append(asyncio.create_task(rig.ask("POST", CHAT, body)))
+            await replica.until(lambda number=number: replica.running == number)  # type: ignore[misc]
+        assert rig.core.routed == 2
+        for _ in tasks:
+            release.release()
+        assert {reply.status for reply in await asyncio.gather(*tasks)} == {200}
