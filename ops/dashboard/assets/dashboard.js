@@ -35,7 +35,7 @@ if (theme === "dark" || theme === "light") document.documentElement.dataset.them
 document.addEventListener("htmx:sseMessage", () => { heardAt = Date.now(); showConnection(); });
 document.addEventListener("htmx:afterSwap", (event) => {
   const frame = document.getElementById("dialog-frame");
-  if (event.detail.target.id === "dialog" && !frame.open) frame.showModal();
+  if (event.detail.target?.id === "dialog" && !frame.open) frame.showModal();
 });
 document.addEventListener("htmx:responseError", (event) => {
   const dialog = document.getElementById("dialog");

@@ -1,18 +1,15 @@
 """The page in a real browser: it shows the truth, moves by itself, and does what it is told."""
 
-import re
-import time
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from deployments.ledger.acts import CreateKey, RestartReplica, ScaleModel
 from serving.snapshot import Load
 from tests.deployments.test_plan import models, nodes
-from tests.ops.dashboard.conftest import sign_in
+from tests.browser import sign_in
 from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line
-from tests.ops.dashboard.site import Site
+from tests.ops.dashboard.site import KEY, Site
 
 #: What the README shows.
 SCREENSHOTS = Path(__file__).parents[3] / "ops" / "dashboard" / "screenshots"
@@ -61,7 +58,7 @@ def test_without_a_key_everything_is_shown_and_nothing_is_done(
 def test_a_replica_is_restarted_after_its_consequences_were_shown(
     page: Page, site: Site, fleet: FakeFleet
 ) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     page.locator("[id='replica-a.0'] button", has_text="restart").click()
     expect(page.locator("#dialog")).to_contain_text("1 others of a are ready")
     page.screenshot(path=_picture("restart"))
@@ -73,7 +70,7 @@ def test_a_replica_is_restarted_after_its_consequences_were_shown(
 def test_an_order_for_a_replica_that_was_started_anew_is_refused(
     page: Page, site: Site, fleet: FakeFleet
 ) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     page.locator("[id='replica-a.0'] button", has_text="drain").click()
     fleet.starts_anew("a.0")
     page.click("#dialog button[type=submit]")
@@ -84,7 +81,7 @@ def test_an_order_for_a_replica_that_was_started_anew_is_refused(
 def test_a_model_is_scaled_and_a_number_beyond_its_fleet_file_is_refused(
     page: Page, site: Site, fleet: FakeFleet
 ) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     for count, said in (("4", "a has 2 to 3 replicas by its fleet file"), ("3", "Done")):
         page.locator("[id='model-a'] button").click()
         page.fill("#dialog input[name=count]", count)
@@ -95,7 +92,7 @@ def test_a_model_is_scaled_and_a_number_beyond_its_fleet_file_is_refused(
 
 
 def test_a_key_is_made_and_shown_once(page: Page, site: Site, fleet: FakeFleet) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     page.locator("#tenants button", has_text="make a key").click()
     page.fill("#dialog input[name=name]", "editor")
     page.fill("#dialog input[name=concurrent]", "2")
@@ -109,7 +106,7 @@ def test_a_key_is_made_and_shown_once(page: Page, site: Site, fleet: FakeFleet) 
 def test_a_session_that_has_ended_elsewhere_says_so_and_does_nothing(
     page: Page, site: Site, fleet: FakeFleet
 ) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     page.context.clear_cookies()
     page.locator("[id='replica-a.0'] button", has_text="restart").click()
     expect(page.locator("#dialog")).to_contain_text("Sign in first")
@@ -146,7 +143,9 @@ def test_two_hundred_nodes_of_eight_are_there_within_a_second_and_move(chromium:
         page = chromium.new_page()
         page.goto(site.url)
         expect(page.locator("#cluster .cell")).to_have_count(1600)
-        timing = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        timing = page.evaluate(
+            "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+        )
         fleet.falls_silent("a.7")
         expect(page.locator("#cluster .cell.ill")).to_have_count(16)
         page.close()
@@ -177,7 +176,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Browser, site: Si
 
 
 def test_everything_that_acts_is_reached_by_keyboard(page: Page, site: Site) -> None:
-    sign_in(page, site)
+    sign_in(page, site.url, KEY)
     page.locator("[id='replica-a.0'] button").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#dialog-frame[open]")).to_be_visible()
