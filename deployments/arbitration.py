@@ -16,7 +16,7 @@ Rules
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.pool import Pool
 from deployments.terms import Terms
@@ -43,6 +43,10 @@ class Contender:
     may_grow: bool
     may_shrink: bool
 
+    def grown(self) -> "Contender":
+        """With one replica more, which it keeps."""
+        return replace(self, count=self.count + 1, may_shrink=False)
+
     def gain(self) -> float:
         """What one replica more saves."""
         return self._crowding(self.count) - self._crowding(self.count + 1)
@@ -65,6 +69,8 @@ class Growth:
     #: Their names.
     leaving: tuple[str, ...]
     why: str
+    #: With the one and without the others.
+    pool: Pool
 
 
 def arbitrate(contenders: Iterable[Contender], pool: Pool) -> Growth | None:
@@ -87,15 +93,16 @@ def _growth(taker: Contender, by_model: Mapping[str, Contender], pool: Pool) -> 
         giver = by_model.get(model)
         return None if giver is None else _price(taker, giver, taken)
 
-    leaving = pool.make_room(taker.model, price)
-    if leaving is None:
+    cleared = pool.make_room(taker.model, price)
+    if cleared is None:
         return None
-    named = set(leaving)
+    named = set(cleared.leaving)
     givers = Counter(ask.model for ask in pool.running if ask.replica in named)
     lost = sum(_loss_that_counts(taker, by_model[model], n) for model, n in givers.items())
     if taker.gain() <= MARGIN * lost:
         return None
-    return Growth(taker.model, givers, leaving, _why(taker, givers, lost))
+    why = _why(taker, givers, lost)
+    return Growth(taker.model, givers, cleared.leaving, why, cleared.pool)
 
 
 def _price(taker: Contender, giver: Contender, taken: int) -> float | None:

@@ -3,27 +3,32 @@ the pool, what was remembered and the clock in; the next counts and their reason
 
 Rules
 1. No model is below its `min` or above its `max`, and no accelerator is promised twice.
-2. One decision is one replica more, with those that make room for it, or one replica less.
-3. Growth is prompt: what was wanted for `GROW_AFTER_S` is decided. A surplus goes only after the
-   model's own `idle_s`, unless another model has a use for it.
+2. What one look decides is small: one replica that takes the place of others, or one less; or, into
+   accelerators that are free, up to `MOST_GROWTHS`; the next look goes on with what is left.
+3. Growth is prompt: what was wanted at all times for `GROW_AFTER_S` is decided. A surplus goes only
+   after the model's own `idle_s`, unless another model has a use for it.
 4. A model that has just grown does not shrink within `COOL_DOWN_S`, and the other way round.
 5. Nobody knows a model's demand: it keeps what it has. A demand that cannot be true is not known.
 6. After a gap between two looks, or a clock that went back, nothing is decided at once: what had
    lasted so far begins anew, and so does every cool-down.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import exp
 
-from deployments.arbitration import Contender, arbitrate
+from deployments.arbitration import Contender, Growth, arbitrate
 from deployments.demand import Demand
+from deployments.observation import WINDOW_S
 from deployments.pool import Pool
 from deployments.scaling_state import LONGEST_PAUSE_S, ModelState, ScalingState, changed
 from deployments.sizing import Size, size
 from deployments.terms import Terms
 
 GROW_AFTER_S = 10.0
+#: Each asks the real placement, which takes its time on a thousand nodes.
+MOST_GROWTHS = 16
 COOL_DOWN_S = 60.0
 LOOK_PERIOD_S = 5.0
 #: Between two looks.
@@ -58,7 +63,7 @@ class Decision:
     """What follows from one look."""
 
     scaling: ScalingState
-    #: Empty when everything stays; else the one that led to the others is the last.
+    #: Empty when everything stays; those that give come before those that take.
     changes: tuple[Change, ...]
     #: The replicas that have to go for it.
     leaving: tuple[str, ...]
@@ -91,10 +96,14 @@ class _Look:
                 terms=self.terms,
                 count=self.state.count,
                 load=self.size.load,
-                wanted=self.size.wanted,
+                wanted=self.wanted(self.size),
                 may_grow=self._may_turn(1, now_s) and self._is_short_for_long(now_s),
                 may_shrink=self._may_turn(-1, now_s),
             )
+
+    def wanted(self, found: Size) -> int:
+        """No more than at all times of a shortage: one look may be wrong."""
+        return found.wanted if self.state.short_since_s is None else self.state.short_to
 
     def is_released(self, now_s: float) -> bool:
         """Whether a replica was surplus for long enough."""
@@ -122,7 +131,7 @@ def autoscale(
     changes, leaving = _changes(looks, pool, now_s)
     states = {model: look.state for model, look in looks.items()}
     for change in changes:
-        states[change.model] = changed(states[change.model], change.after, now_s)
+        states[change.model] = _changed(looks[change.model], change.after, now_s)
     why = {model: look.why() for model, look in looks.items()}
     return Decision(ScalingState(now_s, states), changes, leaving, why)
 
@@ -132,19 +141,47 @@ def _changes(
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
     """Growth goes first: it may need what would be released."""
     contenders = [each for look in looks.values() for each in look.contender(now_s)]
-    growth = arbitrate(contenders, pool)
-    if growth is not None:
-        given = [
-            _change(looks[model], -count, f"makes room for {growth.model}")
-            for model, count in growth.givers.items()
-        ]
-        return (*given, _change(looks[growth.model], 1, growth.why)), growth.leaving
+    growths = list(_growths(contenders, pool))
+    if growths:
+        leaving = tuple(name for growth in growths for name in growth.leaving)
+        return tuple(_grown(looks, growths)), leaving
     surplus = [each for each in contenders if looks[each.model].is_released(now_s)]
     if not surplus:
         return (), ()
     least = min(surplus, key=lambda each: (each.loss() / each.terms.accelerators, each.model))
     why = f"a replica was surplus for {least.terms.idle_s:.0f} s"
     return (_change(looks[least.model], -1, why),), ()
+
+
+def _growths(contenders: list[Contender], pool: Pool) -> Iterator[Growth]:
+    """Rule 2: one that takes from others, or those that there is room for."""
+    by_model = {each.model: each for each in contenders}
+    for at in range(MOST_GROWTHS):
+        growth = arbitrate(by_model.values(), pool)
+        if growth is None or (at and growth.givers):
+            return
+        yield growth
+        if growth.givers:
+            return
+        by_model[growth.model] = by_model[growth.model].grown()
+        pool = growth.pool
+
+
+def _grown(looks: Mapping[str, _Look], growths: list[Growth]) -> Iterator[Change]:
+    """What each model gives or gets, with the reason of the first."""
+    for growth in growths:
+        for model, count in growth.givers.items():
+            yield _change(looks[model], -count, f"makes room for {growth.model}")
+    for model, count in Counter(growth.model for growth in growths).items():
+        why = next(growth.why for growth in growths if growth.model == model)
+        yield _change(looks[model], count, why)
+
+
+def _changed(look: _Look, count: int, now_s: float) -> ModelState:
+    """Rule 2: what is left of a shortage has lasted as long as the whole."""
+    after = changed(look.state, count, now_s)
+    is_left = look.state.count < count < look.state.short_to
+    return replace(after, short_since_s=look.state.short_since_s) if is_left else after
 
 
 def _change(look: _Look, by: int, why: str) -> Change:
@@ -162,6 +199,7 @@ def _begun_anew(before: ScalingState, now_s: float) -> ScalingState:
             changed_s=now_s,
             short_since_s=None,
             spare_since_s=None,
+            ready_since_s=now_s,
             paused_until_s=min(state.paused_until_s, now_s + LONGEST_PAUSE_S),
         )
         for model, state in before.models.items()
@@ -179,16 +217,20 @@ def _look(
     if demand is None or not demand.is_sound:
         return _Look(model, terms, replace(state, short_since_s=None, spare_since_s=None), None)
     state = _with_arrivals(state, demand, now_s - remembered.at_s)
-    found = size(demand, terms, _rise(state))
+    state = _with_ready(state, demand, now_s)
+    found = size(_believed(demand, state, now_s), terms, _rise(state))
     return _Look(
         model, terms, _with_surplus(_with_shortage(state, found, now_s), found, now_s), found
     )
 
 
 def _with_shortage(state: ModelState, found: Size, now_s: float) -> ModelState:
+    """Only what was wanted at all times was short."""
     if found.wanted <= state.count:
         return replace(state, short_since_s=None)
-    return state if state.short_since_s is not None else replace(state, short_since_s=now_s)
+    if state.short_since_s is None:
+        return replace(state, short_since_s=now_s, short_to=found.wanted)
+    return replace(state, short_to=min(state.short_to, found.wanted))
 
 
 def _with_surplus(state: ModelState, found: Size, now_s: float) -> ModelState:
@@ -198,6 +240,21 @@ def _with_surplus(state: ModelState, found: Size, now_s: float) -> ModelState:
     if state.spare_since_s is None:
         return replace(state, spare_since_s=now_s, spare_to=found.enough)
     return replace(state, spare_to=max(state.spare_to, found.enough))
+
+
+def _with_ready(state: ModelState, demand: Demand, now_s: float) -> ModelState:
+    since_s = now_s if demand.ready > state.ready else state.ready_since_s
+    return replace(state, ready=demand.ready, ready_since_s=since_s)
+
+
+def _believed(demand: Demand, state: ModelState, now_s: float) -> Demand:
+    """A first token that was waited for while there were fewer replicas says nothing of how many
+    are needed now.
+    """
+    wait_s = demand.first_token_s
+    if wait_s is None or now_s - state.ready_since_s >= wait_s + WINDOW_S:
+        return demand
+    return replace(demand, first_token_s=None)
 
 
 def _with_arrivals(state: ModelState, demand: Demand, elapsed_s: float) -> ModelState:

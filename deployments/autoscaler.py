@@ -34,6 +34,8 @@ from serving.snapshot import Outlook
 
 #: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
 START_LIMIT_S = 1800.0
+#: Between two steps of one change, so that Serve and everyone else in this process has a turn.
+STEP_PERIOD_S = 0.5
 #: Decisions that are shown.
 HISTORY = 20
 
@@ -81,13 +83,15 @@ class Autoscaler:
     async def run(self) -> None:
         """Never returns."""
         while True:
+            made = None
             try:
-                await self.look()
+                made = await self.look()
             except Exception as error:  # noqa: BLE001 - the boundary of the loop: the next look is as good
                 self._why = {"": f"{type(error).__name__}: {error}"}
                 if not isinstance(error, DeploymentError):
                     _log.exception("a look at the fleet failed")
-            await asyncio.sleep(LOOK_PERIOD_S)
+            is_at_work = made is not None and made.step is not None
+            await asyncio.sleep(STEP_PERIOD_S if is_at_work else LOOK_PERIOD_S)
 
     async def look(self) -> Outcome | None:
         """Looks once, and takes at most one step; None while somebody else writes. Raises

@@ -37,23 +37,35 @@ class Pool:
                 left[node] -= ask.tensor
         return left
 
-    def holds(self, model: str, leaving: tuple[str, ...] = ()) -> bool:
-        """Whether one more replica has a place, and everything else its own, once these are
-        gone.
+    def grown(self, model: str, leaving: tuple[str, ...] = ()) -> "Pool | None":
+        """With one replica more, once these are gone; None when it has no place then, or something
+        else would not keep its own.
         """
         staying = [ask for ask in self.running if ask.replica not in leaving]
         ask = replace(self.more[model], replica=_another(model, staying))
         places = place(self.rooms, [*staying, ask]).places
-        return ask.replica in places and all(
-            places.get(each.replica) == each.current for each in staying
-        )
+        if ask.replica not in places:
+            return None
+        if any(places.get(each.replica) != each.current for each in staying):
+            return None
+        placed = replace(ask, current=places[ask.replica])
+        return replace(self, running=(*staying, placed))
 
-    def make_room(self, model: str, price: Price) -> tuple[str, ...] | None:
-        """The replicas that have to go for one more of this model, none where there is room; None
-        when it cannot be made.
-        """
-        found = _Search(self, price).clear(self.more[model])
-        return found if found is not None and self.holds(model, found) else None
+    def make_room(self, model: str, price: Price) -> "Cleared | None":
+        """One more of this model, and what has to go for it; None when room cannot be made."""
+        leaving = _Search(self, price).clear(self.more[model])
+        after = None if leaving is None else self.grown(model, leaving)
+        return None if leaving is None or after is None else Cleared(leaving, after)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Room for one replica more."""
+
+    #: None where there was room.
+    leaving: tuple[str, ...]
+    #: With that replica and without these.
+    pool: Pool
 
 
 def pool_of(

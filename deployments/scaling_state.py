@@ -27,11 +27,15 @@ class ModelState:
     #: When the count was last changed, and in which direction: 1, -1, or 0 when it never was.
     changed_s: float = 0.0
     direction: int = 0
-    #: Since when more were wanted than there are.
+    #: Since when more were wanted than there are, and how many were at all times since.
     short_since_s: float | None = None
+    short_to: int = 0
     #: Since when fewer would have been enough, and how many would have been at all times since.
     spare_since_s: float | None = None
     spare_to: int = 0
+    #: Replicas that took requests at the last look, and since when there are no more of them.
+    ready: int = 0
+    ready_since_s: float = 0.0
     #: Mean arrivals over a short and over a long time.
     arrivals_now_per_s: float = 0.0
     arrivals_before_per_s: float = 0.0
@@ -110,13 +114,16 @@ def restored(text: str) -> ScalingState | None:
 def _is_sound(state: ModelState) -> bool:
     figures = (
         state.changed_s,
+        state.ready_since_s,
         state.arrivals_now_per_s,
         state.arrivals_before_per_s,
         state.paused_until_s,
     )
     return (
         state.count >= 0
+        and state.short_to >= 0
         and state.spare_to >= 0
+        and state.ready >= 0
         and state.direction in (-1, 0, 1)
         and 0 <= state.failures <= MAX_FAILURES
         and all(isfinite(each) and each >= 0 for each in figures)

@@ -54,6 +54,20 @@ PLENTY_BYTES = 1024 * GIB
 WINDOW_TOKENS = 256
 CACHE = {"kv_cache_memory_bytes": 4 << 20}
 
+OFFERED = "a token more than the longest window"
+#: Each engine takes several seconds, one with workers of its own half a minute; blueprints have the
+#: shapes that these leave out.
+EVERY_DAY = frozenset(
+    (
+        "Llama in bfloat16",
+        "a sliding window",
+        "DeepSeek with compressed queries",
+        "the demo model as it is served",
+        "the longest window that fits",
+        OFFERED,
+    )
+)
+
 pytestmark = pytest.mark.timeout(DEADLINE_S + 60)
 
 
@@ -121,9 +135,7 @@ ENGINES = {
     ),
 }
 REFUSED_ENGINES = {
-    "a token more than the longest window": Case(
-        TINY_LLAMA, window_tokens=385, options={"kv_cache_memory_bytes": 4 * 98_304}
-    ),
+    OFFERED: Case(TINY_LLAMA, window_tokens=385, options={"kv_cache_memory_bytes": 4 * 98_304}),
     "too little memory for a sliding window": Case(
         TINY_MISTRAL,
         window_tokens=1024,
@@ -185,12 +197,27 @@ WINDOWS = {
 SIZES = ("512M", "512m", "1.5g", "25.6k", " 7 ", "2T", "1.5G", "1.5", "1KB", "M", "", "1e9", "-1K")
 
 
+def each_of(engines: Mapping[str, Case]) -> list[Any]:
+    """Their names as parameters."""
+    return [
+        pytest.param(name, marks=() if name in EVERY_DAY else pytest.mark.heavy) for name in engines
+    ]
+
+
+def name_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("name") if hasattr(item, "callspec") else None
+
+
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    """What vLLM says to all cases."""
+def measured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Any]:
+    """What vLLM says to the cases of the tests that were asked for."""
     directory = tmp_path_factory.mktemp("measured")
     cases, results = directory / "cases.json", directory / "results.json"
-    engines, blueprints = ENGINES | REFUSED_ENGINES, BLUEPRINTS | REFUSED_BLUEPRINTS
+    names = {OFFERED, *map(name_of, request.session.items)}
+    engines = {name: case for name, case in (ENGINES | REFUSED_ENGINES).items() if name in names}
+    blueprints = BLUEPRINTS | REFUSED_BLUEPRINTS
     asked = {
         "engines": {name: case.to_json() for name, case in engines.items()},
         "blueprints": {name: case.to_json() for name, case in blueprints.items()},
@@ -225,7 +252,7 @@ def environment() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", each_of(ENGINES))
 def test_every_worker_of_an_engine_holds_the_bytes_that_were_computed(
     measured: Mapping[str, Any], name: str
 ) -> None:
@@ -238,7 +265,7 @@ def test_every_worker_of_an_engine_holds_the_bytes_that_were_computed(
     ]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", each_of(ENGINES))
 def test_an_engine_gets_the_blocks_and_the_concurrency_that_were_computed(
     measured: Mapping[str, Any], name: str
 ) -> None:
@@ -251,7 +278,7 @@ def test_an_engine_gets_the_blocks_and_the_concurrency_that_were_computed(
     assert said["concurrency"] == expected.sequences_at(case.window_tokens)
 
 
-@pytest.mark.parametrize("name", REFUSED_ENGINES)
+@pytest.mark.parametrize("name", each_of(REFUSED_ENGINES))
 def test_what_vllm_refuses_to_start_is_a_misfit(measured: Mapping[str, Any], name: str) -> None:
     assert "refusal" in measured["engines"][name]
     assert isinstance(REFUSED_ENGINES[name].expected(CPU_KIND), Misfit)
@@ -260,11 +287,10 @@ def test_what_vllm_refuses_to_start_is_a_misfit(measured: Mapping[str, Any], nam
 def test_the_window_that_is_offered_instead_is_vllms_own_estimate(
     measured: Mapping[str, Any],
 ) -> None:
-    name = "a token more than the longest window"
-    misfit = REFUSED_ENGINES[name].expected(CPU_KIND)
+    misfit = REFUSED_ENGINES[OFFERED].expected(CPU_KIND)
     assert isinstance(misfit, Misfit)
     estimate = f"the estimated maximum model length is {misfit.longest_context_tokens}."
-    assert estimate in measured["engines"][name]["refusal"]
+    assert estimate in measured["engines"][OFFERED]["refusal"]
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)

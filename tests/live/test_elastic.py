@@ -133,6 +133,7 @@ def test_a_client_that_waits_brings_back_a_model_that_is_at_zero(
     reached(fleet, "sleeper", 0)
 
 
+@pytest.mark.heavy
 def test_slots_follow_demand_from_one_model_to_the_other_and_back(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
