@@ -26,7 +26,7 @@ def _chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """A page in a profile of its own. Nothing may go wrong in it, and nothing is asked elsewhere."""
+    """A page in a profile of its own. Nothing may go wrong in it, and it asks nobody else."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()

@@ -246,7 +246,9 @@ async def _ended(running: Controller) -> None:
     await control.__aexit__()
 
 
-async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(settled: Controller) -> None:
+async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
+    settled: Controller,
+) -> None:
     reply = await settled.perform(ScaleModel("a", 1, 0), "ada")
     assert reply.refusal is not None
     assert "without an inventory" in reply.refusal
@@ -263,8 +265,8 @@ async def test_an_order_that_is_obeyed_is_in_the_audit_and_one_that_is_refused_i
         monkeypatch.setenv("RAY_AUTH_TOKEN", serve.token)
         serve.run(render(fleet, {}, inventory))
         await settled.reconfigure(Deployed(fleet, inventory).to_config())
-        while not (await settled.status())["scaling"]["counts"]:
-            await asyncio.sleep(0.01)
+        assert settled._autoscaler is not None
+        await settled._autoscaler.look()
         assert (await settled.perform(ScaleModel("a", 3, 0), "ada")).refusal is not None
         assert (await settled.perform(ScaleModel("a", 2, 0), "ada")).refusal is None
         assert (await settled.status())["scaling"]["counts"] == {"a": 2}

@@ -24,7 +24,9 @@ def page(chromium: Browser, fleet: LiveFleet) -> Iterator[Page]:
         yield shown
 
 
-def test_the_playground_answers_and_its_request_is_in_the_list(page: Page, fleet: LiveFleet) -> None:
+def test_the_playground_answers_and_its_request_is_in_the_list(
+    page: Page, fleet: LiveFleet
+) -> None:
     overview = page.url
     page.goto(f"{overview}playground")
     page.select_option("select[name=model]", "demo")

@@ -1,4 +1,4 @@
-"""The models, and beneath each why it has so many replicas."""
+"""The models, and beneath each name why it has so many replicas."""
 
 import htpy as h
 
@@ -24,7 +24,6 @@ COLUMNS = (
     "fallbacks",
     "first token p50 / p99",
     "between tokens p50 / p99",
-    "why",
     "",
 )
 STATES = {Health.WELL: "served", Health.BUSY: "changing", Health.ILL: "not served"}
@@ -37,7 +36,7 @@ def models_panel(views: tuple[ModelView, ...], *, can_scale: bool) -> Panel:
 
 def _row(view: ModelView, *, can_scale: bool) -> h.Element:
     if view.unavailable:
-        listed = (badge(Health.BUSY, "listed only"), *[NONE] * 10, view.unavailable, None)
+        listed = (badge(Health.BUSY, "listed only"), *[NONE] * 9, None)
         return row(f"model-{view.name}", _name(view), *listed)
     return row(
         f"model-{view.name}",
@@ -49,7 +48,6 @@ def _row(view: ModelView, *, can_scale: bool) -> h.Element:
         _meter(view.kv_use),
         rate(view.tokens_per_s),
         *_figures(view.figures),
-        h.small[view.why],
         _scale(view) if can_scale else None,
     )
 
@@ -74,6 +72,8 @@ def _name(view: ModelView) -> h.Node:
         f"replicas of {view.replica_set}" if shares else "",
         f"falls back to {view.fallback}" if view.fallback else "",
         f"also {', '.join(view.aliases)}" if view.aliases else "",
+        view.unavailable,
+        view.why,
     ]
     return [h.b[view.name], h.br, h.small(".quiet")["; ".join(each for each in said if each)]]
 

@@ -73,6 +73,7 @@ def shell(visitor: Visitor | None, nav: list[h.Element], *content: h.Node) -> h.
             h.meta(name="color-scheme", content="light dark"),
             h.meta(name="htmx-config", content=json.dumps(HTMX)),
             h.title["Flotilla"],
+            h.link(rel="icon", href="/assets/favicon.svg"),
             (h.link(rel="stylesheet", href=f"/assets/{name}") for name in STYLES),
             (h.script(src=f"/assets/{name}", defer=True) for name in SCRIPTS),
         ],

@@ -6,8 +6,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from deployments.ledger.acts import CreateKey, RestartReplica, ScaleModel
 from serving.snapshot import Load
-from tests.deployments.test_plan import models, nodes
 from tests.browser import sign_in
+from tests.deployments.test_plan import models, nodes
 from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line
 from tests.ops.dashboard.site import KEY, Site
 
