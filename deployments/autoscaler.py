@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployments.apply import Control, configs_of
+from deployments.apply import Control, configs_of, trimmed
 from deployments.autoscale import LOOK_PERIOD_S
 from deployments.dashboard import OWN_APPLICATIONS
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, DeploymentError
+from deployments.event import Kind
 from deployments.ledger.acts import Order, RestartReplica
 from deployments.lock import alone
 from deployments.need import Facts
@@ -26,9 +27,10 @@ from deployments.order import refusal, remembered
 from deployments.outlook import Starts, outlooks
 from deployments.reconcile import Memory, Observed, Outcome, reconcile
 from deployments.render import render
+from deployments.running import addresses_of
 from deployments.scaling_state import ScalingState, restored, stored
 from deployments.serve_control import Application, Status
-from deployments.steps import Config
+from deployments.steps import Config, Step, applications_of
 from serving.keystore import write_private
 from serving.snapshot import Outlook
 
@@ -64,6 +66,8 @@ class Autoscaler:
     senses: Senses
     #: Told to gateways.
     tell: Callable[[tuple[Outlook, ...]], None]
+    #: Writes down what was decided: of what kind, for what, and why.
+    note: Callable[[Kind, str, str], None]
     _memory: Memory = field(default_factory=Memory)
     #: Of which fleet, and its facts: large checkpoints have many files, so they are read once.
     _known: tuple[Deployed, Mapping[str, Facts]] | None = None
@@ -71,6 +75,8 @@ class Autoscaler:
     _starts: Starts = field(default_factory=Starts)
     #: The last config of each application, for those that stop.
     _configs: dict[str, Config] = field(default_factory=dict)
+    #: That were failing at the last look.
+    _failed: frozenset[str] = frozenset()
     _why: Mapping[str, str] = field(default_factory=dict)
     #: One look or order at a time.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -154,6 +160,7 @@ class Autoscaler:
         self._remember(made, now_s)
         if made.step is not None:
             _log.info("%s %s", made.step.action, made.step.application)
+            self.note(Kind.PLACEMENT, made.step.application, _placed(made.step))
             await self.senses.control.put(made.step.config)
         self.tell(outlooks(deployed.fleet, made.memory.scaling, self._starts, now_s))
         return made
@@ -177,8 +184,16 @@ class Autoscaler:
         self._starts = self._starts.seen(starting, up, now_s)
         late = self._starts.late(now_s, START_LIMIT_S)
         failed = {name for name in replicas if status[name] is Status.DEPLOY_FAILED}
+        causes = {name: trimmed(applications[name].cause()) for name in failed}
+        self._note_failures(dict.fromkeys(late, f"not up in {START_LIMIT_S:.0f} s") | causes)
         stopping = {name: self._configs[name] for name in self._configs if name not in configs}
         return Observed(configs, stopping, up, frozenset(failed | late))
+
+    def _note_failures(self, causes: Mapping[str, str]) -> None:
+        """Each once, as long as it lasts."""
+        for name in sorted(causes.keys() - self._failed):
+            self.note(Kind.REPLICA, name, f"does not start: {causes[name]}")
+        self._failed = frozenset(causes)
 
     def _remember(self, made: Outcome, now_s: float) -> None:
         before, after = self._memory.scaling, made.memory.scaling
@@ -186,6 +201,16 @@ class Autoscaler:
         self._memory, self._why = made.memory, made.why
         for change in made.changes:
             _log.info("%s", change)
+            self.note(
+                Kind.SCALING, change.model, f"{change.before} -> {change.after}: {change.why}"
+            )
             self._history.append(f"{now_s:.0f} {change}")
         if is_changed:
             write_private(self.path, stored(after))
+
+
+def _placed(step: Step) -> str:
+    """What the step does, and where."""
+    config = applications_of(step.config).get(step.application, {})
+    addresses = " ".join(addresses_of(config))
+    return f"{step.action} on {addresses}" if addresses else str(step.action)

@@ -15,8 +15,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from deployments.autoscaler import Autoscaler, Senses
+from deployments.chronicle import Chronicle
+from deployments.control_socket import ControlSocket
 from deployments.deployed import Deployed, from_config
 from deployments.errors import DeploymentError
+from deployments.event import Sight
 from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
 from deployments.ledger.acts import Act, Order
@@ -75,17 +78,23 @@ class Controller:
         self._told_version = self._registry.urgent_version
         self._autoscaler: Autoscaler | None = None
         self._loop: asyncio.Task[None] | None = None
+        self._chronicle = Chronicle(home(), self._sight)
+        #: Opened with the first look at our health, which is before anybody is sent here.
+        self._socket: ControlSocket | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
         deployed = from_config(user_config)
+        self._chronicle.deployed(deployed.fleet)
         if self._autoscaler is not None:
             self._autoscaler.deployed = deployed
             return
         live = node_watch().live_addresses
         senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
-        self._autoscaler = Autoscaler(deployed, path, senses, self._set_outlooks)
+        self._autoscaler = Autoscaler(
+            deployed, path, senses, self._set_outlooks, self._chronicle.note
+        )
         self._loop = asyncio.create_task(self._autoscaler.run())
 
     async def check_health(self) -> None:
@@ -93,6 +102,25 @@ class Controller:
             raise RuntimeError("the number of replicas no longer follows demand")
         if self._bookkeeping is not None and self._bookkeeping.done():
             raise RuntimeError("keys no longer follow the ledger")
+        self._chronicle.keep()
+        await self._answer_commands()
+
+    async def _answer_commands(self) -> None:
+        """Without a socket commands go without an answer, and clients notice nothing."""
+        if self._socket is None:
+            try:
+                self._socket = await ControlSocket.open(home(), self.status)
+            except OSError as error:
+                _log.warning("commands get no answer: %s: %s", home(), error.strerror or error)
+
+    def _sight(self) -> Sight | None:
+        """None until everybody had the time to report."""
+        now_s = time.monotonic()
+        if now_s < self._settled_at_s:
+            return None
+        reports = self._reports()
+        nodes = None if self._autoscaler is None else self._autoscaler.senses.live()
+        return Sight(reports.replicas, reports.gateways, nodes, self._registry.quarantined)
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -247,6 +275,7 @@ class Controller:
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": self._live(),
+            "events": [asdict(event) for event in self._chronicle.recent()],
         }
 
     def _live(self) -> list[str] | None:

@@ -13,6 +13,7 @@ DeploymentError
 ├── ServeError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
+├── LogsUnreadable      Ray's dashboard does not give a process's log
 ├── AnotherWriter       one that changes what runs is at work on this machine
 └── StepFailed          an application did not come up; says whether the config before is back
 """
@@ -80,6 +81,10 @@ class ServeRefused(ServeError):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"Serve answered {status}: {text}")
         self.status = status
+
+
+class LogsUnreadable(DeploymentError):
+    """Ray's dashboard does not give a process's log."""
 
 
 class AnotherWriter(DeploymentError):

@@ -35,6 +35,16 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a deployment, starting ones too."""
+
+    pid: int
+    node_ip: str
+    #: Of its log, below Ray's folder of logs on that node.
+    log_path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """One application as Serve sees it."""
 
@@ -45,6 +55,7 @@ class Application:
     config: Mapping[str, Any] | None
     #: What it says of each of its deployments.
     deployment_messages: tuple[str, ...]
+    processes: tuple[Process, ...] = ()
 
     def cause(self) -> str:
         """Why it is not running, as far as Serve says."""
@@ -117,5 +128,11 @@ def _application(name: str, raw: Mapping[str, Any]) -> Application:
         config=raw.get("deployed_app_config"),
         deployment_messages=tuple(
             each.get("message") or "" for each in raw.get("deployments", {}).values()
+        ),
+        processes=tuple(
+            Process(found["pid"], found["node_ip"], (found.get("log_file_path") or "").lstrip("/"))
+            for each in raw.get("deployments", {}).values()
+            for found in each.get("replicas") or ()
+            if found.get("pid") and found.get("node_ip")
         ),
     )

@@ -8,12 +8,18 @@ import click
 from cluster.errors import ClusterError
 from deployments.errors import DeploymentError, FileInvalid
 from ops.commands.audit import audit
+from ops.commands.bench import bench
 from ops.commands.calibrate import calibrate
+from ops.commands.chat import chat
+from ops.commands.completion import completion
+from ops.commands.connect import connect
 from ops.commands.deploy import deploy
 from ops.commands.doctor import doctor
+from ops.commands.events import events
 from ops.commands.front_door import render_front_door
 from ops.commands.inventory import inventory
 from ops.commands.keys import keys
+from ops.commands.logs import logs
 from ops.commands.models import models
 from ops.commands.plan import plan
 from ops.commands.ray import ray
@@ -22,6 +28,7 @@ from ops.commands.render_cluster import render_cluster
 from ops.commands.simulate import simulate
 from ops.commands.status import status
 from ops.commands.tenants import tenants
+from ops.commands.top import top
 from ops.commands.up import down, up
 from ops.commands.usage import usage
 from ops.errors import OpsError
@@ -34,6 +41,11 @@ COMMANDS: tuple[click.Command, ...] = (
     render,
     deploy,
     status,
+    top,
+    events,
+    logs,
+    chat,
+    connect,
     keys,
     tenants,
     usage,
@@ -46,6 +58,8 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor,
     simulate,
     calibrate,
+    bench,
+    completion,
 )
 
 

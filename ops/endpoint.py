@@ -16,6 +16,7 @@ from serving.gateway.certificate import trusting
 QUESTION = "How do I create an API key?"
 POLL_S = 0.3
 CALL_DEADLINE_S = 60.0
+CONNECT_DEADLINE_S = 10.0
 #: Replicas are ready by now; what is missing is the next snapshot at the gateways.
 PROOF_DEADLINE_S = 60.0
 
@@ -28,10 +29,10 @@ class Address:
     #: The gateway's own, which is all that is trusted; None where it speaks plain HTTP.
     certificate: Path | None = None
 
-    def session(self) -> aiohttp.ClientSession:
+    def session(self, deadline_s: float = CALL_DEADLINE_S) -> aiohttp.ClientSession:
         """Raises CertificateUnusable."""
         tls = True if self.certificate is None else trusting(self.certificate)
-        timeout = aiohttp.ClientTimeout(total=CALL_DEADLINE_S)
+        timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=CONNECT_DEADLINE_S)
         return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls))
 
 

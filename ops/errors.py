@@ -10,11 +10,27 @@ OpsError
 ├── HubFailed           Hugging Face's hub does not give what was asked for
 ├── WeightsFailed       a checkpoint cannot be brought to a disk, or is not known
 ├── EngineUnmeasurable  an engine does not answer, or not in a way that can be timed
+├── NothingToMeasure    a benchmark has nobody to ask
+├── LoadToolFailed      the load tool of a benchmark is not there, or gave no result
+├── BaselineUnusable    a saved benchmark cannot be read, or was of another load
+├── EndpointSilent      nobody answers at an endpoint, or nobody that has models
+├── EndpointRefused     an endpoint answered, and said no
+│   ├── KeyUnknown
+│   └── NoSuchModel
+├── NoSuchReplica       no process runs for that name
+├── KeyMissing          no key was given, and none lies here
+├── AnswerCut           an answer began and did not end
 ├── PlotsMissing        matplotlib is not installed
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from cluster.problem import nearest
+
+#: Of a list that is shown in an error.
+SHOWN_NAMES = 12
 
 
 class OpsError(Exception):
@@ -76,6 +92,84 @@ class WeightsFailed(OpsError):
 
 class EngineUnmeasurable(OpsError):
     """An engine does not answer, or not in a way that can be timed."""
+
+
+class NothingToMeasure(OpsError):
+    """A benchmark has nobody to ask."""
+
+
+class LoadToolFailed(OpsError):
+    """The load tool of a benchmark is not there, or gave no result."""
+
+
+class BaselineUnusable(OpsError):
+    """A saved benchmark cannot be read, or was of another load."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        super().__init__(f"{path} {cause}")
+
+
+class EndpointSilent(OpsError):
+    """Nobody answers at an endpoint, or nobody that has models."""
+
+    def __init__(self, base_url: str, cause: str) -> None:
+        super().__init__(
+            f"no models from {base_url} ({cause}): `flotilla status` says what runs, "
+            "--url names another endpoint"
+        )
+
+
+class EndpointRefused(OpsError):
+    """An endpoint answered, and said no."""
+
+    def __init__(self, message: str, code: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KeyUnknown(EndpointRefused):
+    """It does not know the key."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(
+            f"{base_url} does not take this key: `flotilla keys create NAME` makes one; "
+            "put it into OPENAI_API_KEY",
+            "invalid_api_key",
+        )
+
+
+class NoSuchModel(EndpointRefused):
+    """It has no such model for this key, or none at all."""
+
+    def __init__(self, model: str | None, names: Sequence[str]) -> None:
+        hint = nearest(model, names) if model else ""
+        known = f"there are {', '.join(names[:SHOWN_NAMES])}" if names else "it has none"
+        super().__init__(f"no model {model or 'to ask'} for this key{hint} ({known})", None)
+
+
+class NoSuchReplica(OpsError):
+    """No process runs for that name."""
+
+    def __init__(self, name: str, known: Sequence[str], *, has_none: bool) -> None:
+        if has_none:
+            super().__init__(f"{name} has no process now: `flotilla events` says why")
+        else:
+            hint = nearest(name, known)
+            there = ", ".join(known[:SHOWN_NAMES]) or "nothing is deployed"
+            super().__init__(f"{name} is unknown{hint} ({there})")
+
+
+class KeyMissing(OpsError):
+    """No key was given, and none lies here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no key: `flotilla keys create NAME` on the head makes one; put it into OPENAI_API_KEY"
+        )
+
+
+class AnswerCut(OpsError):
+    """An answer began and did not end."""
 
 
 class PlotsMissing(OpsError):

@@ -32,6 +32,9 @@ def fleet_status(
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),
         "scaling": known.get("scaling"),
+        "traffic": list(known.get("models", ())),
+        "replica_sets": list(known.get("replica_sets", ())),
+        "events": list(known.get("events", ())),
         "notes": list(_notes(applications, controller)),
     }
 
@@ -97,6 +100,7 @@ def _replica(application: Application, report: Mapping[str, Any] | None) -> dict
         "stages": list(report["stages"]) if report else [],
         "planned": list(addresses_of(application.config or {})),
         "address": report["address"] if report else "",
+        "served_name": report["served_name"] if report else "",
         "pid": report["pid"] if report else 0,
         "load": dict(report["load"]) if report else None,
     }

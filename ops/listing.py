@@ -19,6 +19,23 @@ def format_options(command: Command) -> Command:
     return as_csv(as_json(command))
 
 
+def json_option(command: Command) -> Command:
+    """Adds --json, for a command that does something instead of listing."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        command
+    )
+
+
+def tell(result: Row, plain: str, *, as_json: bool, to_stderr: bool = False) -> None:
+    """What a command has done: for a program, or `plain` for a person; `to_stderr` where stdout is
+    for what a script would take.
+    """
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        click.echo(plain, err=to_stderr)
+
+
 def show(
     rows: Sequence[Row],
     columns: Sequence[str],

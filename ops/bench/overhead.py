@@ -2,21 +2,20 @@
 gateway and straight to the replica's port, in turn, so that drift hits both alike.
 """
 
-import argparse
 import asyncio
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
-from ops.bench.stats import percentile
-from ops.controller_client import call_controller
-from ops.local_cluster import adopt_local_cluster
+from ops.endpoint import Address
+from ops.errors import NothingToMeasure
+from ops.fleet_look import look_once
 from serving.keystore import home
 
-DEFAULT_REQUESTS = 200
+ROUTE = "/v1/chat/completions"
 WARM_UP = 10
 CALL_DEADLINE_S = 60.0
 
@@ -62,35 +61,24 @@ async def compare(ways: Mapping[str, Way], requests: int) -> dict[str, list[floa
     return taken
 
 
-def ways_of_running_fleet(port: int) -> dict[str, Way]:
-    """Through the gateway, and straight to the first replica. Raises OpsError."""
-    replica = call_controller("status")["replicas"][0]
-    route = "/v1/chat/completions"
+def ways(gateway: Address, key: str, model: str) -> dict[str, Way]:
+    """Through the gateway, and straight to a ready replica of the same model. Raises OpsError."""
+    view = asyncio.run(look_once())
+    replica = next(_ready(view, model), None)
+    if replica is None:
+        raise NothingToMeasure(
+            f"{model} has no ready replica here: `flotilla status` says what runs"
+        )
     token = (home() / "internal_token").read_text().strip()
-    key = (home() / "client_key").read_text().strip()
     return {
-        "gateway": Way(f"http://127.0.0.1:{port}{route}", key, replica["replica_set"]),
-        "direct": Way(f"http://{replica['address']}{route}", token, replica["served_name"]),
+        "gateway": Way(f"{gateway.base_url}/chat/completions", key, model),
+        "direct": Way(f"http://{replica['address']}{ROUTE}", token, replica["served_name"]),
     }
 
 
-def main() -> None:
-    """`python -m ops.bench.overhead`, while `make up` runs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=DEFAULT_REQUESTS)
-    parser.add_argument("--port", type=int, default=8000)
-    chosen = parser.parse_args()
-    adopt_local_cluster()
-    taken = asyncio.run(compare(ways_of_running_fleet(chosen.port), chosen.requests))
-    for share in (0.5, 0.99):
-        sys.stdout.write(_line(share, taken["gateway"], taken["direct"]) + "\n")
-
-
-def _line(share: float, gateway: list[float], direct: list[float]) -> str:
-    through_ms, straight_ms = percentile(gateway, share) * 1000, percentile(direct, share) * 1000
-    figures = f"gateway {through_ms:.2f} ms  direct {straight_ms:.2f} ms"
-    return f"p{share * 100:.0f}  {figures}  added {through_ms - straight_ms:+.2f} ms"
-
-
-if __name__ == "__main__":
-    main()
+def _ready(view: Mapping[str, Any], model: str) -> Iterator[Mapping[str, Any]]:
+    sets = {each["name"]: each["replica_set"] for each in view["models"]}
+    for replica in view["replicas"]:
+        is_of_it = replica["application"].rpartition(".")[0] == sets.get(model)
+        if is_of_it and replica["state"] == "ready":
+            yield replica

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.listing import format_options, show
+from ops.listing import format_options, json_option, show, tell
 from ops.period import Period, moment
 from serving.limits.terms import MOST, Limits
 
@@ -30,15 +30,21 @@ def keys() -> None:
 @click.option("--tokens-per-minute", type=_AMOUNT, metavar="N", help="Prompt and completion.")
 @click.option("--concurrent", type=_AMOUNT, metavar="N", help="Requests at one time.")
 @click.option("--tokens-per-month", type=_AMOUNT, metavar="N", help="Of a calendar month, UTC.")
+@json_option
 def create(
-    name: str, tenant: str, expires_in: int | None, models: tuple[str, ...], **limits: int | None
+    name: str,
+    tenant: str,
+    expires_in: int | None,
+    models: tuple[str, ...],
+    as_json: bool,
+    **limits: int | None,
 ) -> None:
     """Make a key called NAME and print it: it is shown this once and stored nowhere."""
     from deployments.ledger.acts import CreateKey
     from ops.ledger_client import perform
 
     act = CreateKey(name, tenant, expires_in, models or None, Limits(**limits))
-    click.echo(perform(act))
+    _tell_key(perform(act), as_json=as_json)
 
 
 @keys.command(name="list")
@@ -54,13 +60,14 @@ def list_keys(as_csv: bool, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id")
-def revoke(key_id: str) -> None:
+@json_option
+def revoke(key_id: str, as_json: bool) -> None:
     """Refuse the key KEY_ID from now on, everywhere within seconds; what it runs is cut."""
     from deployments.ledger.acts import RevokeKey
     from ops.ledger_client import perform
 
     perform(RevokeKey(key_id))
-    click.echo(f"revoked {key_id}", err=True)
+    tell({"revoked": key_id}, f"revoked {key_id}", as_json=as_json, to_stderr=True)
 
 
 @keys.command()
@@ -73,12 +80,17 @@ def revoke(key_id: str) -> None:
     show_default=True,
     help="How long the old secret is taken too; 0s ends it at once.",
 )
-def rotate(key_id: str, overlap: int) -> None:
+@json_option
+def rotate(key_id: str, overlap: int, as_json: bool) -> None:
     """Give the key KEY_ID a new secret and print the new key; limits and usage stay."""
     from deployments.ledger.acts import RotateKey
     from ops.ledger_client import perform
 
-    click.echo(perform(RotateKey(key_id, overlap)))
+    _tell_key(perform(RotateKey(key_id, overlap)), as_json=as_json)
+
+
+def _tell_key(key: str, *, as_json: bool) -> None:
+    tell({"id": key.split("-")[1], "key": key}, key, as_json=as_json)
 
 
 def _shown(row: "KeyRow") -> dict[str, Any]:

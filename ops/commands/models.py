@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.commands.fleet_file import inventory_option
+from ops.listing import tell
 
 if TYPE_CHECKING:
     from cluster.staging import Result, Target
@@ -119,7 +120,8 @@ def check(
 @click.argument(
     "folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-def seal(folders: tuple[Path, ...]) -> None:
+@_as_json
+def seal(folders: tuple[Path, ...], as_json: bool) -> None:
     """Write the manifest of checkpoints of your own, which stand as ROOT/ORGANISATION/NAME.
 
     `pull` does it for what comes from Hugging Face; `stage` copies nothing without one.
@@ -128,8 +130,10 @@ def seal(folders: tuple[Path, ...]) -> None:
 
     for folder in folders:
         manifest = seal(folder)
-        size = manifest.size_bytes
-        click.echo(f"{manifest.source}: {len(manifest.files)} files, {size:,} bytes")
+        count, size = len(manifest.files), manifest.size_bytes
+        sealed = {"source": manifest.source, "files": count, "bytes": size}
+        plain = f"{manifest.source}: {count} files, {size:,} bytes"
+        tell(sealed, plain, as_json=as_json)
 
 
 def _targets(path: Path, inventory_path: Path | None, names: Sequence[str]) -> "list[Target]":

@@ -2,6 +2,7 @@
 beside the cluster that `flotilla up` started, every replica has its nodes, as on an empty cluster.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @fleet_options
-def render(path: Path, device: "Device | None", inventory_path: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def render(path: Path, device: "Device | None", inventory_path: Path | None, as_json: bool) -> None:
     """Print FLEET as a Serve config, ready for `serve deploy`."""
     import yaml
 
@@ -37,4 +39,7 @@ def render(path: Path, device: "Device | None", inventory_path: Path | None) -> 
             made.require_whole()
         addresses = made.addresses()
     config = render_fleet(fleet, addresses, inventory)
-    click.echo(yaml.dump(config, Dumper=Plain, sort_keys=False), nl=False)
+    if as_json:
+        click.echo(json.dumps(config, indent=2))
+    else:
+        click.echo(yaml.dump(config, Dumper=Plain, sort_keys=False), nl=False)

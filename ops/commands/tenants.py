@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.listing import format_options, show
+from ops.listing import format_options, json_option, show, tell
 from ops.period import moment
 
 if TYPE_CHECKING:
@@ -24,20 +24,22 @@ def tenants() -> None:
 @click.argument("name")
 @click.option("--weight", type=_WEIGHT, default=1, show_default=True, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES, default="standard", show_default=True)
-def create(name: str, weight: int, priority: str) -> None:
+@json_option
+def create(name: str, weight: int, priority: str, as_json: bool) -> None:
     """Make a tenant called NAME."""
     from deployments.ledger.acts import CreateTenant
     from ops.ledger_client import perform
 
     perform(CreateTenant(name, weight, _priority(priority)))
-    click.echo(f"made {name}", err=True)
+    tell({"made": name}, f"made {name}", as_json=as_json, to_stderr=True)
 
 
 @tenants.command()
 @click.argument("name")
 @click.option("--weight", type=_WEIGHT, help="Share of a busy model.")
 @click.option("--priority", type=_PRIORITIES)
-def change(name: str, weight: int | None, priority: str | None) -> None:
+@json_option
+def change(name: str, weight: int | None, priority: str | None, as_json: bool) -> None:
     """Change what is given of the tenant NAME; its keys follow within seconds."""
     from deployments.ledger.acts import ChangeTenant
     from ops.ledger_client import perform
@@ -45,7 +47,7 @@ def change(name: str, weight: int | None, priority: str | None) -> None:
     if weight is None and priority is None:
         raise click.UsageError("give --weight, --priority or both")
     perform(ChangeTenant(name, weight, None if priority is None else _priority(priority)))
-    click.echo(f"changed {name}", err=True)
+    tell({"changed": name}, f"changed {name}", as_json=as_json, to_stderr=True)
 
 
 @tenants.command(name="list")

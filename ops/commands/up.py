@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.commands.fleet_file import lines_of
+from ops.listing import json_option, tell
 
 if TYPE_CHECKING:
     from ops.endpoint import Endpoint
@@ -35,9 +36,7 @@ DEFAULT_GATEWAY_PORT = 8000
     show_default=True,
     help=GATEWAY_PORT_HELP,
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="With an inventory: print the result as JSON."
-)
+@json_option
 def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_json: bool) -> None:
     """Bring up a cluster.
 
@@ -55,18 +54,16 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
             raise click.UsageError("--ray-port is for this machine alone: leave it out")
         up_cluster(path, gateway_port, fenced=firewall, as_json=as_json)
         return
-    if firewall or as_json:
-        raise click.UsageError("--firewall and --json are for an inventory")
+    if firewall:
+        raise click.UsageError("--firewall is for an inventory")
     with alone(), lines_of(path):
         endpoint = asyncio.run(bring_up(path, ray_port))
-    click.echo(_how_to_use(endpoint))
+    tell(_as_json(endpoint), _how_to_use(endpoint), as_json=as_json)
 
 
 @click.command()
 @click.argument("path", metavar="[INVENTORY]", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--json", "as_json", is_flag=True, help="With an inventory: print the result as JSON."
-)
+@json_option
 def down(path: Path | None, as_json: bool) -> None:
     """Stop everything that `flotilla up` started, on this machine or on those of INVENTORY; nothing
     of it stays behind.
@@ -78,11 +75,19 @@ def down(path: Path | None, as_json: bool) -> None:
     if path is not None:
         down_cluster(path, as_json=as_json)
         return
-    if as_json:
-        raise click.UsageError("--json is for an inventory")
     with alone():
         stopped = asyncio.run(take_down())
-    click.echo("stopped" if stopped else "nothing was running", err=True)
+    plain = "stopped" if stopped else "nothing was running"
+    tell({"stopped": stopped}, plain, as_json=as_json, to_stderr=True)
+
+
+def _as_json(endpoint: "Endpoint") -> dict[str, str]:
+    return {
+        "base_url": endpoint.address.base_url,
+        "key": endpoint.key,
+        "model": endpoint.model,
+        "said": endpoint.said,
+    }
 
 
 def _how_to_use(endpoint: "Endpoint") -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from ops.dashboard.facts import Facts
 from ops.dashboard.html.fragment import Panel, differences
@@ -66,7 +66,7 @@ class Watch:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self) -> AsyncIterator[str]:
+    async def news(self) -> AsyncGenerator[str, None]:
         """The HTML of what changed, for one viewer; first of everything, since nobody knows what he
         has. One who reads slowly misses looks and nothing else.
         """

@@ -36,12 +36,16 @@ async def run(*command: str, **env: str) -> str:
 
 
 async def install() -> None:
-    """The version of the lock, beside it, unless it is there."""
-    lock = json.loads((FOLDER / "package-lock.json").read_text())
-    wanted = lock["packages"]["node_modules/openai"]["version"]
-    found = FOLDER / "node_modules" / "openai" / "package.json"
-    if not found.exists() or json.loads(found.read_text())["version"] != wanted:
+    """The versions of the lock, beside it, unless they are there."""
+    lock = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
+    if not all(_is_there(name, lock) for name in lock[""]["dependencies"]):
         await run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
+def _is_there(name: str, lock: dict[str, Any]) -> bool:
+    found = FOLDER / "node_modules" / name / "package.json"
+    wanted = lock[f"node_modules/{name}"]["version"]
+    return found.exists() and json.loads(found.read_text())["version"] == wanted
 
 
 @pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="no node, no npm")

@@ -2,6 +2,7 @@
 looks at them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +29,8 @@ class FakeServe:
         self.refusals: list[int] = []
         #: How many looks after each PUT are refused.
         self.refused_looks = 0
+        #: Of each application's process, what its files hold.
+        self.logs: dict[str, dict[str, str]] = {}
         self._looked: dict[str, int] = {}
         self._leaving: dict[str, int] = {}
         self.url = ""
@@ -37,6 +40,8 @@ class FakeServe:
         app = web.Application()
         app.router.add_get("/api/serve/applications/", self._get)
         app.router.add_put("/api/serve/applications/", self._put)
+        app.router.add_get("/api/v0/logs", self._list_logs)
+        app.router.add_get("/api/v0/logs/{media_type}", self._log)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -96,9 +101,40 @@ class FakeServe:
             "deployed_app_config": app,
             "last_deployed_time_s": 1.5,
             "deployments": {
-                "Replica": {"status": "UPDATING", "message": message, "replicas": []},
+                "Replica": {
+                    "status": "UPDATING",
+                    "message": message,
+                    "replicas": self._processes(name),
+                },
             },
         }
+
+    def _processes(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.logs:
+            return []
+        pid = 100 + list(self.logs).index(name)
+        return [{"pid": pid, "node_ip": "10.0.0.1", "log_file_path": f"/serve/{name}.log"}]
+
+    async def _list_logs(self, request: web.Request) -> web.Response:
+        """As Ray's dashboard groups them."""
+        pid = request.query["glob"].partition("-*-")[2].partition(".")[0]
+        name = list(self.logs)[int(pid) - 100]
+        printed = [file for file in self.logs[name] if file.startswith("worker-")]
+        return web.json_response({"data": {"result": {"worker_out": printed}}})
+
+    async def _log(self, request: web.Request) -> web.StreamResponse:
+        """The end of a file; a stream goes on until the client leaves."""
+        files = {file: text for each in self.logs.values() for file, text in each.items()}
+        text = files.get(request.query["filename"])
+        if text is None:
+            return web.Response(status=500, text="no such file")
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        lines = text.splitlines(keepends=True)[-int(request.query["lines"]) :]
+        await reply.write("".join(lines).encode())
+        if request.match_info["media_type"] == "stream":
+            await asyncio.Event().wait()
+        return reply
 
     def _refused(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization") != f"Bearer {self.token}":

@@ -12,6 +12,7 @@ from deployments.autoscaler import START_LIMIT_S, Autoscaler, Senses
 from deployments.dashboard import DASHBOARD_APPLICATION as DASHBOARD
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, ServeError
+from deployments.event import Kind
 from deployments.ledger.acts import DrainReplica, RestartReplica, ScaleModel
 from deployments.lock import alone
 from deployments.observation import Reports
@@ -34,6 +35,7 @@ class Rig:
         self.queued = 0
         self.running = 0
         self.told: tuple[Outlook, ...] = ()
+        self.noted: list[str] = []
         deployed = Deployed(FLEET, nodes(8))
         facts = dict.fromkeys(FLEET.served(), KNOWN)
         self.senses = Senses(
@@ -43,7 +45,10 @@ class Rig:
         self.loop = self.restarted(deployed)
 
     def restarted(self, deployed: Deployed) -> Autoscaler:
-        return Autoscaler(deployed, self.path, self.senses, self._tell)
+        return Autoscaler(deployed, self.path, self.senses, self._tell, self._note)
+
+    def _note(self, kind: Kind, subject: str, text: str) -> None:
+        self.noted.append(f"{kind} {subject} {text}")
 
     def _tell(self, outlooks: tuple[Outlook, ...]) -> None:
         self.told = outlooks
@@ -106,6 +111,13 @@ async def test_a_client_that_waits_brings_the_first_replica_and_its_absence_take
         assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
         assert any("a 0 -> 1" in line for line in rig.loop.status()["history"])
         assert any("a 1 -> 0" in line for line in rig.loop.status()["history"])
+        decided = [" ".join(line.split()[:4]) for line in rig.noted]
+        assert decided == [
+            "scaling a 0 ->",
+            "placement a.0 add on",
+            "scaling a 1 ->",
+            "placement a.0 remove",
+        ]
 
 
 async def test_a_restart_in_the_middle_of_a_change_finishes_it(path: Path) -> None:

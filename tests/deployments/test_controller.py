@@ -16,6 +16,7 @@ from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
+from ops.control_client import ControlClient
 from serving.limits import lender
 from serving.limits.lease import KeyShare, KeyUse, ShareReport
 from serving.limits.terms import Limits
@@ -42,6 +43,9 @@ async def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 async def closed(made: Controller) -> None:
+    await made._chronicle.close()
+    if made._socket is not None:
+        await made._socket.close()
     assert made._bookkeeping is not None
     made._bookkeeping.cancel()
     await asyncio.gather(made._bookkeeping, return_exceptions=True)
@@ -200,7 +204,7 @@ async def test_without_its_ledger_it_acknowledges_nothing_and_goes_on(
 
 
 async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
-    settled: Controller, monkeypatch: pytest.MonkeyPatch
+    settled: Controller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """All the way from a gateway's report to Serve's API and back to the gateway."""
     monkeypatch.setattr(autoscale, "GROW_AFTER_S", 0.0)
@@ -224,6 +228,10 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
         assert shown["counts"] == {"a": 1}
         assert "a 0 -> 1" in shown["history"][0]
         await settled.check_health()
+        async with ControlClient(tmp_path) as client:
+            assert (await client.status())["scaling"]["counts"] == {"a": 1}
+        kinds = [event["kind"] for event in (await settled.status())["events"]]
+        assert kinds[:2] == ["scaling", "placement"]
         await _ended(settled)
         with pytest.raises(RuntimeError, match="no longer follows"):
             await settled.check_health()

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import pytest
 import yaml
@@ -18,41 +18,10 @@ from click.testing import CliRunner, Result
 
 from deployments import engine_check
 from deployments.render import render
-from ops import controller_client
 from ops.cli import main
-from ops.errors import ControllerMissing
+from tests.deployments.fake_controller import FakeController
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
-
-STATUS = {
-    "replicas": [
-        {
-            "replica_id": "big.0#1",
-            "application": "big.0",
-            "replica_set": "big",
-            "node": "10.0.0.1",
-            "stages": ("10.0.0.1", "10.0.0.2"),
-            "address": "10.0.0.1:4000",
-            "served_name": "big",
-            "phase": "ready",
-            "window_tokens": 8192,
-            "facts": None,
-            "load": {"waiting": 3, "running": 7, "kv_use": 0.25, "tokens_per_s": 99.6},
-            "pid": 42,
-        }
-    ],
-    "gateways": [
-        {
-            "gateway_id": "g1",
-            "node": "10.0.0.1",
-            "pid": 43,
-            "address": "127.0.0.1:8000",
-            "in_flight": (("big.0#1", 5),),
-            "left_out": (),
-        }
-    ],
-    "keys": 1,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +47,22 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServe]:
         yield fake
 
 
+class Fake(Protocol):
+    def serving(self) -> AbstractAsyncContextManager[object]: ...
+
+
+F = TypeVar("F", bound=Fake)
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[FakeController]:
+    (tmp_path / "home").mkdir()
+    with running(FakeController(tmp_path / "home")) as fake:
+        yield fake
+
+
 @contextmanager
-def running(fake: FakeServe) -> Iterator[FakeServe]:
+def running(fake: F) -> Iterator[F]:
     """The fake on a thread of its own: a command brings its own event loop."""
     ready, done = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -209,12 +192,10 @@ def test_without_a_cluster_a_command_says_what_to_do(
         assert result.stderr.splitlines()[-1].endswith("run `make up`")
 
 
-def test_status_shows_models_replicas_and_gateways(
-    serve: FakeServe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("controller")
+def test_status_shows_models_replicas_and_gateways(serve: FakeServe) -> None:
     serve.run(render(fleet_of()))
     serve.stuck = {"big.1"}
-    monkeypatch.setattr(controller_client, "call_controller", lambda method: STATUS)
     shown = flotilla("status")
     assert shown.exit_code == 0
     for text in ("small", "2048", "10.0.0.1 10.0.0.2", "25%", "deploying", "g1"):
@@ -225,18 +206,12 @@ def test_status_shows_models_replicas_and_gateways(
     assert view["gateways"][0]["in_flight"] == 5
 
 
-def test_status_without_a_controller_still_shows_what_serve_knows(
-    serve: FakeServe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(method: str) -> Any:
-        raise ControllerMissing("it died")
-
+def test_status_without_a_controller_still_shows_what_serve_knows(serve: FakeServe) -> None:
     serve.run(render(changed(fleet_of())))
     serve.broken = {"big.1": "Traceback\nEngineFailed: no memory"}
-    monkeypatch.setattr(controller_client, "call_controller", gone)
     result = flotilla("status")
     assert result.exit_code == 0
-    assert "no Controller answers (it died)" in result.stderr
+    assert "no Controller answers (nobody listens on its socket)" in result.stderr
     assert "big.1: EngineFailed: no memory" in result.stderr
 
 

@@ -12,9 +12,11 @@ from deployments.load import load
 from deployments.render import render
 from deployments.running import addresses_of
 from ops.planning import deployed_inventory
+from serving.keystore import home
+from tests.deployments.fake_controller import FakeController
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import fleet_of
-from tests.ops.test_cli import _vllm_says_yes, flotilla, serve
+from tests.ops.test_cli import _vllm_says_yes, flotilla, running, serve
 
 __all__ = ["_vllm_says_yes", "serve"]
 
@@ -219,13 +221,10 @@ def test_without_an_inventory_and_without_a_gpu_it_says_what_is_missing(
 def test_status_says_where_a_replica_is_not_where_the_plan_wanted_it(
     serve: FakeServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ops import controller_client
-    from tests.ops.test_cli import STATUS
-
     monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
     serve.run(render(fleet_of(), {"big.0": ("10.0.0.1", "10.0.0.3")}))
-    monkeypatch.setattr(controller_client, "call_controller", lambda method: STATUS)
-    said = flotilla("status").stderr
-    assert "big.0: planned on 10.0.0.1 10.0.0.3, runs on 10.0.0.1 10.0.0.2" in said
-    serve.run(render(fleet_of(), {"big.0": ("10.0.0.1", "10.0.0.2")}))
-    assert "planned on" not in flotilla("status").stderr
+    with running(FakeController(home())):
+        said = flotilla("status").stderr
+        assert "big.0: planned on 10.0.0.1 10.0.0.3, runs on 10.0.0.1 10.0.0.2" in said
+        serve.run(render(fleet_of(), {"big.0": ("10.0.0.1", "10.0.0.2")}))
+        assert "planned on" not in flotilla("status").stderr

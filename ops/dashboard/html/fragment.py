@@ -8,6 +8,8 @@ from markupsafe import Markup
 
 #: Lets htmx put a part of an answer where the element with its id is, keeping what did not change.
 IN_PLACE = {"hx-swap-oob": "morph"}
+#: Where a panel's items go; escaped text never has it.
+ITEMS = Markup("<!--items-->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class Panel:
     """A section of the page with items that change one by one."""
 
     id: str
-    #: Without its items.
+    #: Around the items.
     frame: str
     #: By id, in their order.
     items: Mapping[str, str]
@@ -29,8 +31,8 @@ def panel(
 ) -> Panel:
     """`frame` makes the section around its items."""
     made = {name: str(item) for name, item in (items or {}).items()}
-    inside = [Markup(html) for html in made.values()]  # noqa: S704 - htpy's own, escaped
-    return Panel(id_, str(frame(())), made, str(frame(inside)))
+    around = str(frame((ITEMS,)))
+    return Panel(id_, around, made, around.replace(ITEMS, "".join(made.values())))
 
 
 def differences(before: Mapping[str, Panel], after: Mapping[str, Panel]) -> Iterator[str]:

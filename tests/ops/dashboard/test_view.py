@@ -19,7 +19,9 @@ async def seen(fleet: FakeFleet) -> Page:
 
 def test_nothing_at_all_is_a_page_too() -> None:
     made = page(Facts(0.0))
-    assert made.cluster.nodes == made.models == made.replicas == ()
+    assert not made.cluster.nodes
+    assert not made.models
+    assert not made.replicas
     assert made.verdict.health is Health.WELL
 
 
