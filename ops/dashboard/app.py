@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from deployments.errors import DeploymentError
 from deployments.recent import MOST
 from ops.dashboard.body import TooLarge, form
 from ops.dashboard.deed import DEEDS, Deed, Values, ValuesUnusable
@@ -33,6 +34,7 @@ from ops.dashboard.playground import Playground
 from ops.dashboard.source import Source
 from ops.dashboard.view.request import matching, requests
 from ops.dashboard.watch import Watch
+from ops.errors import OpsError
 
 ASSETS_FOLDER = Path(__file__).parent / "assets"
 FOUND_SHOWN = 100
@@ -61,6 +63,18 @@ class Pages:
         lines = await self._source.recent(MOST)
         shown = matching(requests(lines, self._watch.key_names), text, FOUND_SHOWN)
         return _page(found(shown, len(lines)))
+
+    async def log(self, request: Request) -> Response:
+        """What a replica prints may say more than a stranger should know."""
+        if _visitor(request) is None:
+            return _fragment(forms.sign_in_first())
+        name = request.query_params.get("replica", "")[:SEARCH_CHARS]
+        try:
+            return _fragment(forms.log(name, await self._source.log(name)))
+        except TimeoutError:
+            return _fragment(forms.refused(name, "its node does not give the log in time"))
+        except (OpsError, DeploymentError) as error:
+            return _fragment(forms.refused(name, str(error)))
 
     async def playground(self, request: Request) -> Response:
         await self._watch.fresh()
@@ -125,6 +139,7 @@ def app(watch: Watch, door: Door, source: Source, chat: Playground) -> ASGIApp:
         Route("/", pages.overview),
         Route("/live", pages.live),
         Route("/requests", pages.search),
+        Route("/log", pages.log),
         Route("/playground", pages.playground),
         Route("/playground", pages.ask, methods=["POST"]),
         Route(SIGN_IN, pages.sign_in_form),

@@ -13,6 +13,7 @@ from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Reply, SumUsage
 from deployments.serve_control import Application, ServeControl
 from ops.dashboard.facts import Books, Facts
+from ops.model_logs import lines_of, processes_of
 from ops.period import first_of_month, today
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -22,6 +23,9 @@ ASK_DEADLINE_S = 3.0
 ACT_DEADLINE_S = 20.0
 #: The ledger is asked seldom: keys and usage change slowly.
 BOOKS_PERIOD_S = 5.0
+#: Ray's agent on the replica's node reads the file.
+LOG_DEADLINE_S = 15.0
+LOG_LINES = 200
 RECENT_SHOWN = 100
 AUDIT_SHOWN = 50
 
@@ -32,6 +36,9 @@ class Source(Protocol):
     async def recent(self, most: int) -> tuple[UsageLine, ...]: ...
 
     async def perform(self, act: Act, who: str) -> Reply: ...
+
+    async def log(self, application: str) -> tuple[str, ...]:
+        """The end of what its processes say. Raises OpsError, DeploymentError, TimeoutError."""
 
 
 class FleetSource:
@@ -74,6 +81,12 @@ class FleetSource:
             reply: Reply = await self._controller.perform.remote(act, who)
         self._books_due_s = 0.0
         return reply
+
+    async def log(self, application: str) -> tuple[str, ...]:
+        async with asyncio.timeout(LOG_DEADLINE_S):
+            processes = processes_of(application, await self._control.applications())
+            lines = lines_of(processes, LOG_LINES, follow=False)
+            return tuple([line.text async for line in lines])
 
     async def _ask(self, part: str, call: Callable[[], Awaitable[Any]]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A button that asks for the form of an act, which opens as a dialog."""
+"""Buttons whose answer opens as a dialog: the form of an act, or something to read."""
 
 import json
 
@@ -6,10 +6,14 @@ import htpy as h
 
 
 def act_button(act: str, text: str, **subject: str) -> h.Element:
+    return dialog_button(f"/acts/{act}", text, **subject)
+
+
+def dialog_button(path: str, text: str, **subject: str) -> h.Element:
     return h.button(
         ".small.outline",
         type="button",
-        hx_get=f"/acts/{act}",
+        hx_get=path,
         hx_vals=json.dumps(subject),
         hx_target="#dialog",
     )[text]

@@ -1,6 +1,6 @@
 """Dialogs: what will happen and what is asked for; and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import htpy as h
 
@@ -28,6 +28,11 @@ def done(title: str, secret: str = "") -> h.Node:
 
 def refused(title: str, why: str) -> h.Node:
     return [h.header[h.strong[title]], h.p(".badge.ill", role="alert")[f"✕ {why}"], _close()]
+
+
+def log(name: str, lines: Sequence[str]) -> h.Node:
+    text = h.pre(".log", tabindex="0")["\n".join(lines)] if lines else h.p["It has said nothing."]
+    return [h.header[h.strong[f"The last lines of {name}"]], text, _close()]
 
 
 def sign_in_first() -> h.Node:

@@ -31,8 +31,9 @@ def panel(
 ) -> Panel:
     """`frame` makes the section around its items."""
     made = {name: str(item) for name, item in (items or {}).items()}
-    around = str(frame((ITEMS,)))
-    return Panel(id_, around, made, around.replace(ITEMS, "".join(made.values())))
+    before, items_here, after = str(frame((ITEMS,))).partition(ITEMS)
+    whole = "".join((before, *made.values(), after))
+    return Panel(id_, "".join((before, items_here, after)), made, whole)
 
 
 def differences(before: Mapping[str, Panel], after: Mapping[str, Panel]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import htpy as h
 
 from ops.dashboard.html.badge import badge
-from ops.dashboard.html.button import act_button
+from ops.dashboard.html.button import act_button, dialog_button
 from ops.dashboard.html.figure import rate, share
 from ops.dashboard.html.fragment import Panel
 from ops.dashboard.html.table import row, table_panel
@@ -40,13 +40,16 @@ def _row(view: ReplicaView, *, can_act: bool) -> h.Element:
         share(view.load.kv_use),
         rate(view.load.tokens_per_s),
         view.why,
-        _acts(view) if can_act and view.replica_id else None,
+        [dialog_button("/log", "log", replica=view.name), _acts(view, can_act=can_act)],
     )
 
 
-def _acts(view: ReplicaView) -> h.Node:
+def _acts(view: ReplicaView, *, can_act: bool) -> h.Node:
+    if not can_act or not view.replica_id:
+        return None
     subject = {"replica": view.name, "replica_id": view.replica_id}
     return [
+        " ",
         act_button("restart", "restart", **subject),
         " ",
         act_button("drain", "drain", **subject),

@@ -22,6 +22,7 @@ from deployments.scaling_state import ScalingState
 from deployments.serve_control import Application, Status
 from deployments.steps import applications_of
 from ops.dashboard.facts import Books, Facts
+from ops.errors import NoSuchReplica
 from serving.limits.terms import Limits, Priority
 from serving.snapshot import GatewayReport, Load, Phase, ReplicaReport
 from serving.usage import Outcome
@@ -88,6 +89,11 @@ class FakeFleet:
                 return Reply(refusal=why_not)
         self.acts.append((act, who))
         return Reply("sk-Made1234-secret") if isinstance(act, CreateKey) else Reply("")
+
+    async def log(self, application: str) -> tuple[str, ...]:
+        if application not in self.applications:
+            raise NoSuchReplica(application, sorted(self.applications), has_none=False)
+        return (f"{application} is up", "<b>bold</b>")
 
     def status(self) -> dict[str, Any]:
         gateway = GatewayReport("gateway.1", "10.0.0.1", 1, "h:8000", left_out=self.left_out)

@@ -141,6 +141,15 @@ def test_what_is_larger_than_any_form_is_refused(site: Site) -> None:
     assert status(site, "/playground", "x" * ((1 << 20) + 1), {**headers, "x-api-key": "k"}) == 413
 
 
+def test_a_log_is_for_who_signed_in_and_shown_as_text(site: Site) -> None:
+    headers = signed_in(site)
+    for given, said in (({}, "first."), (headers, "&lt;b&gt;bold&lt;/b&gt;")):
+        with asked(site, "/log?replica=a.0", headers=given) as reply:
+            assert said in reply.read().decode()
+    with asked(site, "/log?replica=gone.1", headers=headers) as reply:
+        assert "gone.1" in reply.read().decode()
+
+
 def test_an_unknown_act_and_a_wrong_key_are_refused(site: Site) -> None:
     assert status(site, "/acts/explode", "", signed_in(site)) == 404
     assert status(site, "/acts/explode") == 404
