@@ -16,6 +16,7 @@ from deployments.catalogue import completed, ids
 from deployments.errors import FleetInvalid
 from deployments.fleet import Fleet, Gateway, Tls
 from deployments.model import Model, Replicas, Scaling, Served, Shared, Unavailable
+from deployments.price import Price
 from deployments.schema import Location, schema_problems
 from deployments.yaml_text import Document, read, read_file
 from serving.replica.spec import Device
@@ -27,6 +28,7 @@ SCHEMAS: Mapping[str, type[BaseModel]] = {
     "tls": Tls,
     "replicas": Replicas,
     "scaling": Scaling,
+    "price": Price,
     "source": Served,
     "replicas_of": Shared,
     "unavailable": Unavailable,

@@ -20,6 +20,7 @@ from pydantic import (
 from cluster.inventory import Label
 from cluster.strict import Strict
 from deployments.engine_keys import MAX_LOGPROBS, EngineName, EngineSetting
+from deployments.price import Price
 
 #: The `created` of the retired API's own listing; a constant, so that a render is the same
 #: tomorrow.
@@ -102,6 +103,7 @@ class Served(Named):
     scaling: Scaling = Scaling()
     engine: Mapping[EngineName, EngineSetting] = {}
     fallback: Name | None = None
+    price: Price | None = None
 
     @field_validator("source")
     @classmethod
@@ -141,6 +143,8 @@ class Shared(Named):
     replicas_of: Name
     max_model_len: Tokens
     fallback: Name | None = None
+    #: That of the model whose replicas they are, where it is left out.
+    price: Price | None = None
 
 
 class Unavailable(Named):

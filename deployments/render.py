@@ -15,6 +15,8 @@ Rules
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
 from deployments.dashboard import dashboard_application
@@ -120,7 +122,9 @@ def _two_on_every_node() -> dict[str, Any]:
 
 
 def _user_config(fleet: Fleet) -> dict[str, Any]:
-    models = [_public(name, model) for name, model in fleet.models.items()]
+    models = [
+        {**_public(name, model), **_price(fleet, model)} for name, model in fleet.models.items()
+    ]
     return {
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
@@ -148,6 +152,16 @@ def _public(name: str, model: Model) -> dict[str, Any]:
             return {**known, **shared, "replica_set": model.replicas_of}
         case Unavailable():
             return {**known, "unavailable": model.unavailable}
+
+
+def _price(fleet: Fleet, model: Model) -> dict[str, Any]:
+    """In nanos for a token, where there is one."""
+    if isinstance(model, Unavailable):
+        return {}
+    price = model.price
+    if price is None and isinstance(model, Shared):
+        price = fleet.served()[model.replicas_of].price
+    return {} if price is None else {"price": msgspec.to_builtins(price.of_a_token())}
 
 
 def _least(fleet: Fleet) -> dict[str, tuple[str, ...]]:

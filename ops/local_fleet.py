@@ -35,15 +35,17 @@ from serving.replica.spec import Device
 KEY_NAME = "local"
 
 
-async def bring_up(path: Path, first_ray_port: int | None) -> Endpoint:
-    """From nothing, or from what already runs, to a fleet that has made a completion."""
+async def bring_up(path: Path, first_ray_port: int | None, taken: list[str]) -> Endpoint:
+    """From nothing, or from what already runs, to a fleet that has made a completion; `taken` gets
+    the steps of it.
+    """
     console = Console(stderr=True, highlight=False)
     with console.status("reading the fleet"):
         fleet = await asyncio.to_thread(load_fleet, path, _installed_device())
     _require_certificate(fleet)
     with console.status("starting Ray"):
         await asyncio.to_thread(_start_ray, fleet, first_ray_port)
-    with StepLines() as lines:
+    with StepLines(taken) as lines:
         async with ServeControl() as control:
             await make_run(control, fleet, _inventory(fleet), lines.report)
     address = address_of(fleet.gateway)

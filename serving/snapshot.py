@@ -90,6 +90,8 @@ class KeyRecord:
     tenant: str = ""
     #: The tenant's share of a saturated model against the others', 1 to 1,000; its keys agree.
     weight: int = 1
+    #: Of all its keys together; they agree on this too.
+    tenant_limits: Limits = NO_LIMITS
     #: The highest class that the key may claim.
     priority: Priority = Priority.STANDARD
     #: Wall clock, seconds; from then on it is refused.
@@ -103,10 +105,11 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class MonthUse:
-    """What a key has used since the month began in UTC, as far as it has been counted."""
+    """What a holder has used since the month began in UTC, as far as it has been counted."""
 
-    key_id: str
+    holder: str
     tokens: int
+    nanos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,9 @@ class KeyUsage:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    tenant: str = ""
+    #: What it cost, where the model has a price.
+    nanos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ class Snapshot:
     #: Bearer token of the engine ports.
     internal_token: str = field(repr=False)
     outlooks: tuple[Outlook, ...] = ()
-    #: Of the keys that have a limit for the month.
+    #: Of the holders that have a limit for the month.
     month: tuple[MonthUse, ...] = ()
     #: Requests that replicas died with, as all gateways together know them.
     deaths: tuple[Death, ...] = ()

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from serving.money import Price
+
 
 class Outcome(StrEnum):
     """How an accepted request ended."""
@@ -43,6 +45,8 @@ class UsageRecord(msgspec.Struct, frozen=True):
     #: A replica was asked and did not say how many tokens: the gateway's own count stands, until
     #: the replica's comes.
     is_estimated: bool = False
+    #: Of the model that answered, when it did; None where it has none.
+    price: Price | None = None
 
 
 class EngineCount(msgspec.Struct, frozen=True):

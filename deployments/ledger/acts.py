@@ -3,9 +3,10 @@ Each leaves one record in the audit.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from serving.limits.terms import NO_LIMITS, Limits, Priority
+from serving.limits.terms import LIMIT_NAMES, NO_LIMITS, Limits, Priority
 
 DEFAULT_TENANT = "default"
 MOST_WEIGHT = 1_000
@@ -14,6 +15,9 @@ NAME_CHARS = 64
 KEY_MODELS = 100
 #: After a rotation the old secret is taken at most this long.
 MOST_OVERLAP_S = 30 * 86_400
+
+NewLimits = Mapping[str, int | None]
+"""By name; None lifts one, and those that are not there stay as they are."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 
@@ -39,6 +43,21 @@ class CreateKey:
         if self.models is not None and not 1 <= len(self.models) <= KEY_MODELS:
             return f"a key is limited to 1 to {KEY_MODELS} models, or to none by leaving it out"
         return _name_problem(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeKey:
+    """Other limits from now on; what was used stays used."""
+
+    key_id: str
+    limits: NewLimits
+
+    @property
+    def subject(self) -> str:
+        return self.key_id
+
+    def problem(self) -> str | None:
+        return _limits_problem(self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,8 @@ class CreateTenant:
     name: str
     weight: int = 1
     priority: Priority = Priority.STANDARD
+    #: Of all its keys together.
+    limits: Limits = NO_LIMITS
 
     @property
     def subject(self) -> str:
@@ -91,13 +112,15 @@ class ChangeTenant:
     name: str
     weight: int | None = None
     priority: Priority | None = None
+    limits: NewLimits = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
         return self.name
 
     def problem(self) -> str | None:
-        return None if self.weight is None else _weight_problem(self.weight)
+        weight = None if self.weight is None else _weight_problem(self.weight)
+        return weight or _limits_problem(self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +178,28 @@ class DrainReplica:
 Order = ScaleModel | RestartReplica | DrainReplica
 """What the fleet is told. The Controller does it; the ledger has its line in the audit alone."""
 
-Act = CreateKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant | Order
+
+@dataclass(frozen=True, slots=True)
+class ChangeFleet:
+    """What runs was changed, or was meant to be. The ledger has no part in it: see `notes`."""
+
+    #: `deploy`, `up` or `down`.
+    command: str
+    #: The file that it was given.
+    path: str
+    #: SHA-256 of the file.
+    digest: str
+    began_s: int
+    #: What was done, in order: `add flotilla`.
+    steps: tuple[str, ...]
+    outcome: str
+
+    @property
+    def subject(self) -> str:
+        return self.path
+
+
+Act = CreateKey | ChangeKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant | Order
 
 
 def _name_problem(name: str) -> str | None:
@@ -165,6 +209,17 @@ def _name_problem(name: str) -> str | None:
         f"a name has 1 to {NAME_CHARS} letters, digits, `.`, `_`, `@` and `-`, "
         "and begins with a letter or digit"
     )
+
+
+def _limits_problem(limits: NewLimits) -> str | None:
+    unknown = [name for name in limits if name not in LIMIT_NAMES]
+    if unknown:
+        return f"there is no limit called {unknown[0]}: there are {', '.join(LIMIT_NAMES)}"
+    try:
+        Limits(**limits)
+    except ValueError as wrong:
+        return str(wrong)
+    return None
 
 
 def _weight_problem(weight: int) -> str | None:

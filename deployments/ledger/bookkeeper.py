@@ -1,6 +1,6 @@
 """Keeps what gateways know of the ledger in step with it: keys at once when an act changes them,
 keys and the month's usage again every few seconds, whatever expired meanwhile. And the ledger
-within its bounds.
+within its bounds, and told of what operators do elsewhere.
 """
 
 import asyncio
@@ -56,6 +56,7 @@ class Bookkeeper:
         while True:
             await self.look()
             with contextlib.suppress(LedgerError):  # the look has said it
+                await self._ledger.take_notes()
                 await self._ledger.forget()
             await asyncio.sleep(LOOK_PERIOD_S)
 

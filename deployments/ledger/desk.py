@@ -32,6 +32,8 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
     match act:
         case acts.CreateKey():
             return keys.create(connection, act, dice, now_s)
+        case acts.ChangeKey():
+            keys.change(connection, act, now_s)
         case acts.RotateKey():
             return keys.rotate(connection, act, dice, now_s)
         case acts.RevokeKey():

@@ -7,17 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
-from deployments.ledger import tenants
-from deployments.ledger.acts import CreateKey, RevokeKey, RotateKey
+from deployments.ledger import limit_columns, tenants
+from deployments.ledger.acts import ChangeKey, CreateKey, RevokeKey, RotateKey
 from deployments.ledger.errors import ActRefused
 from deployments.ledger.questions import KeyRow
 from deployments.ledger.schema import KEYS, TENANTS
 from serving import keys
 from serving.keys import Dice
-from serving.limits.terms import Limits, Priority
+from serving.limits.terms import Priority
 from serving.snapshot import KeyRecord
-
-_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
 
 
 def create(connection: Connection, act: CreateKey, dice: Dice, now_s: int) -> str:
@@ -32,10 +30,18 @@ def create(connection: Connection, act: CreateKey, dice: Dice, now_s: int) -> st
         "created_s": now_s,
         "expires_s": None if act.lifetime_s is None else now_s + act.lifetime_s,
         "models": None if act.models is None else json.dumps(sorted(set(act.models))),
-        **{name: getattr(act.limits, name) for name in _LIMITS},
+        **limit_columns.values(act.limits),
     }
     connection.execute(insert(KEYS).values(row))
     return text
+
+
+def change(connection: Connection, act: ChangeKey, now_s: int) -> None:
+    """Raises ActRefused."""
+    _standing(connection, act.key_id, now_s)
+    if act.limits:
+        changed = update(KEYS).where(KEYS.c.id == act.key_id).values(act.limits)
+        connection.execute(changed)
 
 
 def rotate(connection: Connection, act: RotateKey, dice: Dice, now_s: int) -> str:
@@ -79,7 +85,8 @@ def add(connection: Connection, record: KeyRecord) -> bool:
 
 def records(connection: Connection, now_s: int) -> tuple[KeyRecord, ...]:
     """The keys that hold, for gateways."""
-    held = select(KEYS, TENANTS.c.weight, TENANTS.c.priority).join(TENANTS)
+    of_tenant = (TENANTS.c.weight, TENANTS.c.priority, *limit_columns.of_tenant(TENANTS))
+    held = select(KEYS, *of_tenant).join(TENANTS)
     held = held.where(
         KEYS.c.revoked_s.is_(None), or_(KEYS.c.expires_s.is_(None), KEYS.c.expires_s > now_s)
     )
@@ -93,9 +100,10 @@ def _record(row: Row[Any], now_s: int) -> KeyRecord:
         name=row.name,
         digest=row.digest,
         created_s=row.created_s,
-        limits=_limits(row),
+        limits=limit_columns.limits_of(row),
         tenant=row.tenant,
         weight=row.weight,
+        tenant_limits=limit_columns.tenant_limits_of(row),
         priority=Priority(row.priority),
         expires_s=row.expires_s,
         models=None if row.models is None else frozenset(json.loads(row.models)),
@@ -117,11 +125,7 @@ def rows(connection: Connection) -> tuple[KeyRow, ...]:
             revoked_s=row.revoked_s,
             old_until_s=row.old_until_s,
             models=None if row.models is None else tuple(json.loads(row.models)),
-            limits=_limits(row),
+            limits=limit_columns.limits_of(row),
         )
         for row in found
     )
-
-
-def _limits(row: Row[Any]) -> Limits:
-    return Limits(**{name: getattr(row, name) for name in _LIMITS})

@@ -21,8 +21,10 @@ from sqlalchemy import Connection, Engine
 
 from deployments.ledger import (
     acts,
+    audit,
     desk,
     keys,
+    notes,
     questions,
     reports,
     retention,
@@ -84,6 +86,12 @@ class Ledger:
             lambda connection: desk.perform(connection, act, who, token_bytes, self._now_s())
         )
 
+    async def take_notes(self) -> int:
+        """Puts what was done elsewhere into the audit; returns how much. Raises LedgerError."""
+        taken = await self._call(self._take_notes)
+        notes.forget(taken)
+        return len(taken)
+
     async def answer(self, question: questions.Question) -> desk.Answer:
         """Raises LedgerError."""
         return await self._call(lambda connection: desk.answer(connection, question))
@@ -130,6 +138,12 @@ class Ledger:
             takeover.put_away(self._home)
             self._engine = engine
         return self._engine
+
+    def _take_notes(self, connection: Connection) -> list[notes.Ended]:
+        found = notes.ended(self._home)
+        for each in found:
+            audit.note_once(connection, each.noted.who, each.noted.act)
+        return found
 
     def _now_s(self) -> int:
         return int(self._wall_clock())

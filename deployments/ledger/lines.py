@@ -10,6 +10,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from serving.money import Price
 from serving.usage import Outcome
 
 #: A larger number is a mistake; it also fits every column.
@@ -39,6 +40,7 @@ class UsageLine(msgspec.Struct, frozen=True):
     attempts: Annotated[int, Meta(ge=0, le=1_000)]
     tenant: _Text = ""
     is_estimated: bool = False
+    price: Price | None = None
 
 
 class CountLine(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ def migrate(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(_POSTGRESQL_LOCK)
-    config = _config(connection)
+    config = config_of(connection)
     known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in known:
@@ -34,7 +34,8 @@ def migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _config(connection: Connection) -> Config:
+def config_of(connection: Connection) -> Config:
+    """What alembic's commands want; they stay in the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", "deployments.ledger:migrations")
     config.attributes["connection"] = connection

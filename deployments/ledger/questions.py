@@ -30,6 +30,7 @@ class TenantRow:
     weight: int
     priority: Priority
     keys: int
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class UsageRow:
     cached_tokens: int
     completion_tokens: int
     accelerator_s: float
+    cost_nanos: int
 
 
 @dataclass(frozen=True, slots=True)

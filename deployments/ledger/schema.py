@@ -1,9 +1,12 @@
 """The tables, the same in SQLite and PostgreSQL. A change here needs a migration beside it, and a
 test compares the two.
 
-Times are whole seconds since 1970 (`_s`), days `YYYY-MM-DD` in UTC. No secret is in any table, only
+Times are whole seconds since 1970 (`_s`), days `YYYY-MM-DD` in UTC, money whole billionths
+(`_nanos`). No secret is in any table, only
 SHA-256 of 256 random bits.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -18,9 +21,17 @@ from sqlalchemy import (
     Text,
 )
 
+from deployments.ledger.limit_columns import limit_columns
+
 METADATA = MetaData()
 #: SQLite numbers rows by itself only where the type is exactly INTEGER.
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _money(name: str) -> Column[Any]:
+    """In billionths; 0 where the model had no price."""
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
 
 TENANTS = Table(
     "tenants",
@@ -31,6 +42,7 @@ TENANTS = Table(
     Column("weight", Integer, nullable=False),
     #: The highest priority class that the tenant's keys may claim.
     Column("priority", Integer, nullable=False),
+    *limit_columns(),
 )
 
 KEYS = Table(
@@ -48,10 +60,7 @@ KEYS = Table(
     Column("old_until_s", BigInteger),
     #: JSON list of model names; NULL is all.
     Column("models", Text),
-    Column("requests_per_minute", BigInteger),
-    Column("tokens_per_minute", BigInteger),
-    Column("concurrent", BigInteger),
-    Column("tokens_per_month", BigInteger),
+    *limit_columns(),
 )
 
 #: One row per accepted request.
@@ -75,6 +84,11 @@ USAGE = Table(
     Column("started_s", Float(53), nullable=False),
     Column("duration_s", Float(53), nullable=False),
     Column("attempts", Integer, nullable=False),
+    #: Of a token, when it was used; so that what an engine tells later is charged the same.
+    _money("input_nanos"),
+    _money("cached_input_nanos"),
+    _money("output_nanos"),
+    _money("cost_nanos"),
     Index("usage_day", "day"),
 )
 
@@ -107,6 +121,7 @@ USAGE_DAILY = Table(
     Column("cached_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("accelerator_s", Float(53), nullable=False),
+    _money("cost_nanos"),
 )
 
 #: Lines that are no record of ours: kept for whoever has to find out why, never counted.

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from deployments.ledger import limit_columns
 from deployments.ledger.acts import DEFAULT_TENANT, ChangeTenant, CreateTenant
 from deployments.ledger.errors import ActRefused
 from deployments.ledger.questions import TenantRow
@@ -14,13 +15,14 @@ def create(connection: Connection, act: CreateTenant, now_s: int) -> None:
     if exists(connection, act.name):
         raise ActRefused(f"there is a tenant called {act.name} already")
     row = {"name": act.name, "weight": act.weight, "priority": int(act.priority)}
-    connection.execute(insert(TENANTS).values(**row, created_s=now_s))
+    values = {**row, **limit_columns.values(act.limits), "created_s": now_s}
+    connection.execute(insert(TENANTS).values(values))
 
 
 def change(connection: Connection, act: ChangeTenant) -> None:
     """Raises ActRefused."""
     require(connection, act.name)
-    changes: dict[str, int] = {}
+    changes: dict[str, int | None] = dict(act.limits)
     if act.weight is not None:
         changes["weight"] = act.weight
     if act.priority is not None:
@@ -55,6 +57,13 @@ def rows(connection: Connection) -> tuple[TenantRow, ...]:
     )
     found = connection.execute(select(TENANTS, keys.label("keys")).order_by(TENANTS.c.name))
     return tuple(
-        TenantRow(row.name, row.created_s, row.weight, Priority(row.priority), row.keys)
+        TenantRow(
+            row.name,
+            row.created_s,
+            row.weight,
+            Priority(row.priority),
+            row.keys,
+            limit_columns.limits_of(row),
+        )
         for row in found
     )

@@ -5,13 +5,13 @@ Rules
    nothing. So a batch may come again, in parts, in another order, from another gateway.
 2. The daily sums change in the transaction that changes what they sum, by the difference.
 3. A record and its counts may come in either order; `settle.py` says what they make together.
+4. What a request has cost goes by the price in its record: no price that changes changes the past.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import sub
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,10 +24,13 @@ from deployments.ledger.lines import CountLine, Rejected, UsageLine, count_lines
 from deployments.ledger.retention import oldest_day
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE, USAGE_DAILY
 from deployments.ledger.settle import Cost, Counted, Source, settled
+from serving.money import NO_PRICE, Price
 
 #: Ids in one statement; SQLite allows 32,766 parameters.
 _IDS = 500
-_SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "accelerator_s")
+_COUNTED = ("prompt_tokens", "cached_tokens", "completion_tokens", "accelerator_s")
+_COSTS = (*_COUNTED, "cost_nanos")
+_SUMS = ("requests", *_COSTS)
 _GROUP = ("day", "tenant", "key_id", "model")
 
 Item = TypeVar("Item")
@@ -48,7 +51,7 @@ def record_usage(connection: Connection, lines: bytes, now_s: int) -> int:
     changes = Changes()
     for request_id in ids:
         row = first[request_id]
-        changes.add(tuple(row[name] for name in _GROUP), (1, *(row[sum_] for sum_ in _SUMS[1:])))
+        changes.add(tuple(row[name] for name in _GROUP), (1, *(row[cost] for cost in _COSTS)))
     _settle(connection, ids, changes)
     changes.apply(connection)
     return len(ids)
@@ -72,6 +75,8 @@ def _late(line: UsageLine) -> Rejected:
 
 
 def _usage_row(line: UsageLine) -> dict[str, Any]:
+    price = line.price or NO_PRICE
+    tokens = (line.prompt_tokens, line.cached_tokens, line.completion_tokens)
     return {
         "request_id": line.request_id,
         "day": day_of(line.started_s),
@@ -89,6 +94,10 @@ def _usage_row(line: UsageLine) -> dict[str, Any]:
         "started_s": line.started_s,
         "duration_s": line.duration_s,
         "attempts": line.attempts,
+        "input_nanos": price.input,
+        "cached_input_nanos": price.cached_input,
+        "output_nanos": price.output,
+        "cost_nanos": price.cost_nanos(*tokens),
     }
 
 
@@ -147,31 +156,31 @@ def _settle(connection: Connection, request_ids: Iterable[str], changes: "Change
             )
             after = settled(before, row.replica_id, counts[row.request_id])
             if after != before:
-                updates.append({"id": row.request_id, **_cost_values(after)})
+                values = _cost_values(after, _price(row))
+                new = {f"new_{name}": value for name, value in values.items()}
+                updates.append({"id": row.request_id, "new_source": after.source.value, **new})
                 group = tuple(getattr(row, name) for name in _GROUP)
-                changes.add(group, (0, *map(sub, _sums(after), _sums(before))))
+                more = (value - getattr(row, name) for name, value in values.items())
+                changes.add(group, (0, *more))
         if updates:
             connection.execute(_UPDATE_COST, updates)
 
 
-def _sums(cost: Cost) -> tuple[float, ...]:
-    return (cost.prompt_tokens, cost.cached_tokens, cost.completion_tokens, cost.accelerator_s)
+def _price(row: Row[Any]) -> Price:
+    return Price(row.input_nanos, row.cached_input_nanos, row.output_nanos)
 
 
-def _cost_values(cost: Cost) -> dict[str, Any]:
-    return {
-        "new_prompt_tokens": cost.prompt_tokens,
-        "new_cached_tokens": cost.cached_tokens,
-        "new_completion_tokens": cost.completion_tokens,
-        "new_accelerator_s": cost.accelerator_s,
-        "new_source": cost.source.value,
-    }
+def _cost_values(cost: Cost, price: Price) -> dict[str, Any]:
+    """In the order of `_COSTS`."""
+    tokens = (cost.prompt_tokens, cost.cached_tokens, cost.completion_tokens)
+    values = (*tokens, cost.accelerator_s, price.cost_nanos(*tokens))
+    return dict(zip(_COSTS, values, strict=True))
 
 
 _UPDATE_COST = (
     update(USAGE)
     .where(USAGE.c.request_id == bindparam("id"))
-    .values({name: bindparam(f"new_{name}") for name in (*_SUMS[1:], "source")})
+    .values({name: bindparam(f"new_{name}") for name in (*_COSTS, "source")})
 )
 
 
@@ -181,7 +190,7 @@ def _counts_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Cou
         select(
             counts.request_id,
             counts.replica_id,
-            *(func.sum(counts[name]).label(name) for name in _SUMS[1:]),
+            *(func.sum(counts[name]).label(name) for name in _COUNTED),
         )
         .where(counts.request_id.in_(ids))
         .group_by(counts.request_id, counts.replica_id)

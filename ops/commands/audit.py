@@ -1,4 +1,4 @@
-"""`flotilla audit`: who did what to keys and tenants."""
+"""`flotilla audit`: who did what to keys, tenants and the fleet."""
 
 import click
 

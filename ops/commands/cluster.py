@@ -10,18 +10,21 @@ from pathlib import Path
 import click
 
 from cluster.bringup import Failure
+from deployments.ledger.notes import Note
 from deployments.lock import alone
 from ops.cluster import Cluster
 from ops.cluster_down import take_down_cluster
 from ops.cluster_up import bring_up_cluster
 from ops.commands.node_lines import NodeLines
+from ops.ledger_client import noted
 
 
 def up_cluster(path: Path, gateway_port: int, *, fenced: bool, as_json: bool) -> None:
     """Raises SystemExit when a machine is not part of the cluster."""
     cluster = Cluster.read(path, gateway_port, fenced=fenced)
-    with alone(), NodeLines() as lines:
+    with alone(), noted("up", path) as note, NodeLines() as lines:
         failed = asyncio.run(bring_up_cluster(cluster, lines.report))
+        _note(note, cluster, failed, "up")
     _tell(cluster, failed, "up", as_json=as_json)
     if not failed and not as_json:
         click.echo(f"on {cluster.head.name}: flotilla deploy FLEET")
@@ -30,9 +33,17 @@ def up_cluster(path: Path, gateway_port: int, *, fenced: bool, as_json: bool) ->
 def down_cluster(path: Path, *, as_json: bool) -> None:
     """Raises SystemExit when something may be left on a machine."""
     cluster = Cluster.read(path, 0)
-    with alone(), NodeLines() as lines:
+    with alone(), noted("down", path) as note, NodeLines() as lines:
         failed = asyncio.run(take_down_cluster(cluster, lines.report))
+        _note(note, cluster, failed, "down")
     _tell(cluster, failed, "down", as_json=as_json)
+
+
+def _note(note: Note, cluster: Cluster, failed: Mapping[str, Failure], well: str) -> None:
+    """For the audit."""
+    note.steps += [f"{well} {each.name}" for each in cluster.machines if each.name not in failed]
+    if failed:
+        note.outcome = f"failed: {', '.join(failed)}"
 
 
 def _tell(cluster: Cluster, failed: Mapping[str, Failure], well: str, *, as_json: bool) -> None:

@@ -33,13 +33,14 @@ def deploy(
 
     from deployments.errors import StepFailed
     from deployments.lock import alone
+    from ops.ledger_client import noted
     from ops.planning import deployed_inventory
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
     try:
-        with alone(), lines_of(path):
-            taken = asyncio.run(_deploy(fleet, inventory, timeout_s))
+        with alone(), lines_of(path), noted("deploy", path) as note:
+            taken = asyncio.run(_deploy(fleet, inventory, timeout_s, note.steps))
     except StepFailed as failure:
         if as_json:
             click.echo(json.dumps(_failed(failure)))
@@ -51,7 +52,7 @@ def deploy(
 
 
 async def _deploy(
-    fleet: "Fleet", inventory: "Inventory | None", timeout_s: float | None
+    fleet: "Fleet", inventory: "Inventory | None", timeout_s: float | None, taken: list[str]
 ) -> "list[Step]":
     from deployments.apply import DEFAULT_TIMEOUT_S, Patience
     from deployments.serve_control import ServeControl
@@ -59,7 +60,7 @@ async def _deploy(
     from ops.planning import make_run
 
     patience = Patience(timeout_s or DEFAULT_TIMEOUT_S)
-    with StepLines() as lines:
+    with StepLines(taken) as lines:
         async with ServeControl() as control:
             return await make_run(control, fleet, inventory, lines.report, patience)
 

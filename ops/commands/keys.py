@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ops.limit_options import changes, limit_options, limit_words
 from ops.listing import format_options, json_option, show, tell
 from ops.period import Period, moment
-from serving.limits.terms import MOST, Limits
+from serving.limits.terms import Limits
 
 if TYPE_CHECKING:
     from deployments.ledger.questions import KeyRow
 
 _COLUMNS = ("id", "name", "tenant", "state", "created", "expires", "models", "limits")
-_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent", "tokens_per_month")
-_AMOUNT = click.IntRange(1, MOST)
 
 
 @click.group()
@@ -26,10 +25,7 @@ def keys() -> None:
 @click.option("--tenant", default="default", show_default=True, help="Whose key it is.")
 @click.option("--expires-in", metavar="TIME", type=Period(), help="7d, 24h, 30m: refused after it.")
 @click.option("--model", "models", multiple=True, help="May ask for this model only; repeat it.")
-@click.option("--requests-per-minute", type=_AMOUNT, metavar="N")
-@click.option("--tokens-per-minute", type=_AMOUNT, metavar="N", help="Prompt and completion.")
-@click.option("--concurrent", type=_AMOUNT, metavar="N", help="Requests at one time.")
-@click.option("--tokens-per-month", type=_AMOUNT, metavar="N", help="Of a calendar month, UTC.")
+@limit_options(can_lift=False)
 @json_option
 def create(
     name: str,
@@ -56,6 +52,22 @@ def list_keys(as_csv: bool, as_json: bool) -> None:
 
     rows = [_shown(row) for row in answer(ListKeys())]
     show(rows, _COLUMNS, as_csv=as_csv, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id")
+@limit_options(can_lift=True)
+@json_option
+def change(key_id: str, as_json: bool, **limits: int | str | None) -> None:
+    """Give the key KEY_ID other limits, within seconds; `none` lifts one. What was used counts."""
+    from deployments.ledger.acts import ChangeKey
+    from ops.ledger_client import perform
+
+    changed = changes(limits)
+    if not changed:
+        raise click.UsageError("give at least one limit")
+    perform(ChangeKey(key_id, changed))
+    tell({"changed": key_id}, f"changed {key_id}", as_json=as_json, to_stderr=True)
 
 
 @keys.command()
@@ -94,7 +106,6 @@ def _tell_key(key: str, *, as_json: bool) -> None:
 
 
 def _shown(row: "KeyRow") -> dict[str, Any]:
-    limits = {name: getattr(row.limits, name) for name in _LIMITS}
     return {
         "id": row.id,
         "name": row.name,
@@ -103,7 +114,7 @@ def _shown(row: "KeyRow") -> dict[str, Any]:
         "created": moment(row.created_s),
         "expires": moment(row.expires_s),
         "models": list(row.models or ()),
-        "limits": [f"{name}={value}" for name, value in limits.items() if value is not None],
+        "limits": limit_words(row.limits),
     }
 
 

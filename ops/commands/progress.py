@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class StepLines:
-    """Use as a context manager around the work."""
+    """Use as a context manager around the work; `taken` gets the steps that have ended well."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: list[str]) -> None:
+        self._taken = taken
         self._console = Console(stderr=True, highlight=False)
         self._moving = self._console.status("looking at what runs")
 
@@ -32,4 +33,5 @@ class StepLines:
         if progress.took_s is None:
             self._moving.update(text)
         else:
+            self._taken.append(f"{step.action} {step.application}")
             self._console.print(f"{text}: done in {progress.took_s:.1f} s")

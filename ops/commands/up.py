@@ -47,6 +47,7 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
     from deployments.lock import alone
     from ops.commands.cluster import up_cluster
     from ops.file_kind import is_inventory
+    from ops.ledger_client import noted
     from ops.local_fleet import bring_up
 
     if is_inventory(path):
@@ -56,8 +57,8 @@ def up(path: Path, ray_port: int | None, firewall: bool, gateway_port: int, as_j
         return
     if firewall:
         raise click.UsageError("--firewall is for an inventory")
-    with alone(), lines_of(path):
-        endpoint = asyncio.run(bring_up(path, ray_port))
+    with alone(), lines_of(path), noted("up", path) as note:
+        endpoint = asyncio.run(bring_up(path, ray_port, note.steps))
     tell(_as_json(endpoint), _how_to_use(endpoint), as_json=as_json)
 
 
@@ -70,13 +71,15 @@ def down(path: Path | None, as_json: bool) -> None:
     """
     from deployments.lock import alone
     from ops.commands.cluster import down_cluster
+    from ops.ledger_client import noted
     from ops.local_fleet import take_down
 
     if path is not None:
         down_cluster(path, as_json=as_json)
         return
-    with alone():
+    with alone(), noted("down", None) as note:
         stopped = asyncio.run(take_down())
+        note.outcome = note.outcome if stopped else None
     plain = "stopped" if stopped else "nothing was running"
     tell({"stopped": stopped}, plain, as_json=as_json, to_stderr=True)
 

@@ -9,6 +9,7 @@ import click
 
 from ops.listing import format_options, show
 from ops.period import Day, first_of_month, today
+from serving import money
 
 if TYPE_CHECKING:
     from deployments.ledger.questions import UsageRow
@@ -56,12 +57,16 @@ def usage(  # noqa: PLR0913 - what an operator asks, by name
     columns = tuple(dict.fromkeys(by))
     rows = answer(SumUsage(first, last, columns, tenant, key_id, model))
     shown = [_shown(row, columns) for row in rows]
-    show(shown, (*columns, *_SUMS), as_csv=as_csv, as_json=as_json)
+    # For people only where anything has a price; programs find the same columns every day.
+    is_priced = as_csv or as_json or any(row.cost_nanos for row in rows)
+    names = (*columns, *_SUMS, *(("cost",) if is_priced else ()))
+    show(shown, names, as_csv=as_csv, as_json=as_json)
 
 
 def _shown(row: "UsageRow", columns: tuple[str, ...]) -> dict[str, Any]:
     sums = {name: getattr(row, name) for name in _SUMS}
-    return {**dict(zip(columns, row.by, strict=True)), **sums}
+    by = dict(zip(columns, row.by, strict=True))
+    return {**by, **sums, "cost": money.shown(row.cost_nanos)}
 
 
 def _reconcile(first: str, last: str, *, as_csv: bool, as_json: bool) -> None:

@@ -114,4 +114,5 @@ class Bill:
             self.attempts,
             self.exchange.tenant,
             is_estimated(outcome, self.attempts, self.events, self.answer),
+            self.model.price,
         )

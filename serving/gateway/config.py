@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from serving.money import Price
+
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One public model; several may share one replica set, each with its own window."""
@@ -22,6 +24,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback: str | None = None
     #: Why nobody can serve it; then it does not exist for clients.
     unavailable: str | None = None
+    price: Price | None = None
 
 
 class Card(msgspec.Struct, frozen=True):

@@ -156,8 +156,8 @@ class GatewayCore:
         refusal = admit.check_head(head, self.auth)
         if refusal is None and head.key is not None and self.is_out_of_touch:
             return overloaded("Keys cannot be checked at present.")
-        if head.key is not None and head.key.id in self.gate.limits:
-            head.account = self.gate.account(head.key.id)
+        if head.key is not None:
+            head.accounts = self.gate.accounts(head.key.id)
         return refusal
 
     def new_id(self) -> str:
@@ -209,14 +209,14 @@ class GatewayCore:
         exchange.job = Job(self, exchange, checked, model, hold)
 
     def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:
-        if head.account is None or head.key is None:
+        if not head.accounts or head.key is None:
             return None
-        # The one of the head may be gone: its body took its time, and nothing was left in it.
-        head.account = self.gate.account(head.key.id)
-        if head.account is None:
+        # Those of the head may be gone: its body took its time, and nothing was left in them.
+        head.accounts = self.gate.accounts(head.key.id)
+        if not head.accounts:
             return None
         report = self._report_of(model.replica_set)
-        return reserve(self.gate, head.account, checked, None if report is None else report.facts)
+        return reserve(self.gate, head.accounts, checked, None if report is None else report.facts)
 
     def _check_room(self, head: Head, checked: Checked, model: Model) -> None:
         line = self.lines.of(model.replica_set)

@@ -89,8 +89,8 @@ class Exchange:
         return _KEEP if self.head.is_http_10 else b""
 
     def _standing(self) -> bytes:
-        account = self.head.account
-        return b"" if account is None else lines(account)
+        accounts = self.head.accounts
+        return lines(accounts) if accounts else b""
 
     # A whole answer
     def reply(self, body: bytes, extra: bytes = b"", status: int = 200) -> None:

@@ -8,8 +8,9 @@ from serving.context import CAUTIOUS_FACTS, token_range
 from serving.errors import ApiError, Refusal
 from serving.gateway.refusal import overloaded
 from serving.gateway.sse import Tokens
-from serving.limits.account import Account, Exceeded, Hold, Limit
+from serving.limits.account import Account, Exceeded, Hold, Limit, first_exceeded
 from serving.limits.gate import Gate
+from serving.money import shown
 from serving.protocol import Checked
 from serving.protocol.fast import FastChat
 from serving.routing.prefix import BYTES_PER_TOKEN
@@ -19,16 +20,17 @@ from serving.snapshot import TokenFacts
 ANSWER_TOKENS = 1_024
 
 
-def reserve(gate: Gate, account: Account, checked: Checked, facts: TokenFacts | None) -> Hold:
+def reserve(
+    gate: Gate, accounts: tuple[Account, ...], checked: Checked, facts: TokenFacts | None
+) -> Hold:
     """Counts the request and holds the tokens that it may cost. Raises ApiError."""
-    limits = account.limits
-    if not gate.has_lease and not limits.is_of_month_only:
+    if not gate.has_lease and not all(each.limits.is_of_month_only for each in accounts):
         raise overloaded("The limits of this key cannot be checked at present.")
-    exceeded = account.exceeded()
+    exceeded = first_exceeded(accounts)
     if exceeded is not None:
         raise refused(exceeded)
     answer = min(checked.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS) * checked.n
-    return account.open(prompt_bound(checked, facts), answer * checked.prompts)
+    return Hold(accounts, prompt_bound(checked, facts), answer * checked.prompts)
 
 
 def prompt_bound(checked: Checked, facts: TokenFacts | None) -> int:
@@ -58,9 +60,13 @@ def cost(hold: Hold, tokens: Tokens | None, is_stream: bool, is_abandoned: bool)
 
 
 def refused(exceeded: Exceeded) -> ApiError:
+    whose = " of all keys of this tenant" if exceeded.is_tenants else ""
     if exceeded.limit is Limit.MONTH:
-        message = f"The {exceeded.most} tokens of this month are used up."
+        message = f"The {exceeded.most} tokens{whose} for this month are used up."
+        return ApiError(Refusal.INSUFFICIENT_QUOTA, message)
+    if exceeded.limit is Limit.BUDGET:
+        message = f"The budget of {shown(exceeded.most)}{whose} for this month is used up."
         return ApiError(Refusal.INSUFFICIENT_QUOTA, message)
     seconds = ceil(exceeded.retry_after_s)
-    message = f"The limit of {exceeded.most} {exceeded.limit} is reached."
+    message = f"The limit of {exceeded.most} {exceeded.limit}{whose} is reached."
     return ApiError(Refusal.RATE_LIMIT_EXCEEDED, message, retry_after_s=max(1, seconds))

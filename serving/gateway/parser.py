@@ -46,8 +46,8 @@ class Head:
     priority: Priority | None = None
     #: How long the caller waits.
     patience: Patience = ENDLESS
-    #: Of a key with limits.
-    account: Account | None = None
+    #: Where the key, its tenant or both are limited.
+    accounts: tuple[Account, ...] = ()
 
 
 @dataclass(slots=True)

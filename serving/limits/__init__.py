@@ -1,1 +1,1 @@
-"""What a key may use, and how several gateways keep one limit without asking each other."""
+"""What keys and tenants may use, and how gateways keep one limit without asking each other."""

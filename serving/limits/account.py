@@ -1,4 +1,4 @@
-"""One limited key at one gateway: what it has used here, and what it may use now.
+"""One holder of limits at one gateway: what it has used here, and what it may use now.
 
 Rules
 - A request is let in while less than the share is used. So the last one may go over it, by itself:
@@ -7,14 +7,16 @@ Rules
   reservation that a stream outgrows grows with it; nothing that runs is stopped by a limit.
 - What is used is judged by the share alone. What the user is told counts the other gateways in.
 - A request that was refused counts for nothing here, and as wanted, so that a share can come.
+- A request of a key whose tenant is limited too is in two accounts: both must let it in, and
+  nothing is reserved in either before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, inf
 
-from serving.limits.lease import NOTHING_ELSEWHERE, KeyUse
+from serving.limits.lease import NOTHING_ELSEWHERE, Use
 from serving.limits.terms import Limits
 from serving.limits.window import Window
 
@@ -33,6 +35,7 @@ class Limit(StrEnum):
     TOKENS = "tokens per minute"
     CONCURRENT = "concurrent requests"
     MONTH = "tokens per month"
+    BUDGET = "money per month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Exceeded:
     limit: Limit
     most: int
     retry_after_s: float
+    #: Of all its keys together.
+    is_tenants: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +65,32 @@ class Account:
         "_refused",
         "elsewhere",
         "in_flight",
+        "is_tenants",
         "limits",
+        "month_nanos",
         "month_tokens",
         "requests",
         "share",
         "tokens",
     )
 
-    def __init__(self, limits: Limits, share: float, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        share: float,
+        now_s: Callable[[], float],
+        *,
+        is_tenants: bool = False,
+    ) -> None:
         self._now_s = now_s
+        self.is_tenants = is_tenants
         self.limits = limits
         self.share = share
         #: What other gateways used, as last heard.
         self.elsewhere = NOTHING_ELSEWHERE
         #: Used this month everywhere, as last heard.
         self.month_tokens = 0
+        self.month_nanos = 0
         self.in_flight = 0
         self.requests = Window()
         self.tokens = Window()
@@ -89,8 +105,8 @@ class Account:
         tokens = self._part(limits.tokens_per_minute)
         self.requests.roll(now_s, requests)
         self.tokens.roll(now_s, tokens)
-        if limits.tokens_per_month is not None and self.month_tokens >= limits.tokens_per_month:
-            return Exceeded(Limit.MONTH, limits.tokens_per_month, 0.0)
+        if limits.is_of_month and (spent := self._spent()) is not None:
+            return spent
         if limits.concurrent is not None and self.in_flight >= self.share * limits.concurrent:
             return self._refuse(Limit.CONCURRENT, limits.concurrent, SLOT_COMES_S)
         if self.requests.total >= requests and (standing := self.requests_standing()):
@@ -99,15 +115,28 @@ class Account:
             return self._refuse(Limit.TOKENS, standing.most, standing.reset_s)
         return None
 
+    def _spent(self) -> Exceeded | None:
+        """The limit of the month that is used up; no share of it helps."""
+        tokens, nanos = self.limits.tokens_per_month, self.limits.nanos_per_month
+        if tokens is not None and self.month_tokens >= tokens:
+            return Exceeded(Limit.MONTH, tokens, 0.0, self.is_tenants)
+        if nanos is not None and self.month_nanos >= nanos:
+            return Exceeded(Limit.BUDGET, nanos, 0.0, self.is_tenants)
+        return None
+
     def _refuse(self, limit: Limit, most: int, retry_after_s: float) -> Exceeded:
         self._refused.charge(self._now_s(), 1.0 / most)
-        return Exceeded(limit, most, retry_after_s)
+        return Exceeded(limit, most, retry_after_s, self.is_tenants)
 
-    def open(self, prompt_tokens: int, answer_tokens: int) -> "Hold":
-        """Counts a request that is let in, and reserves its tokens."""
+    def enter(self, tokens: int) -> int:
+        """Counts a request that is let in, and reserves its tokens; returns the second of it."""
         self.in_flight += 1
         self.requests.charge(self._now_s(), 1, self._part(self.limits.requests_per_minute))
-        return Hold(self, prompt_tokens, answer_tokens)
+        return self.charge_tokens(tokens)
+
+    def leave(self) -> None:
+        """The request has ended."""
+        self.in_flight -= 1
 
     def charge_tokens(self, tokens: int) -> int:
         return self.tokens.charge(self._now_s(), tokens, self._part(self.limits.tokens_per_minute))
@@ -135,15 +164,15 @@ class Account:
         reset_s = window.room_in_s(now_s, part)
         return Standing(most, 0, min(reset_s, SHARE_COMES_S) if left else reset_s)
 
-    def use(self, key_id: str) -> KeyUse:
-        """For the Controller, which divides the key's limits anew."""
+    def use(self, holder: str) -> Use:
+        """For the Controller, which divides the limits anew."""
         now_s = self._now_s()
         self.requests.roll(now_s, self._part(self.limits.requests_per_minute))
         self.tokens.roll(now_s, self._part(self.limits.tokens_per_minute))
         self._refused.roll(now_s)
         used, asked = self._parts(False), self._parts(True)
-        return KeyUse(
-            key_id,
+        return Use(
+            holder,
             held=max(self.share, *used),
             wanted=min(1.0, max(asked) + self._refused.recent(WANTED_S)),
             requests=ceil(self.requests.total),
@@ -162,35 +191,44 @@ class Account:
 
 
 class Hold:
-    """What one request has reserved, until it is settled."""
+    """What one request has reserved, in all accounts that it is in, until it is settled."""
 
-    __slots__ = ("_account", "_is_settled", "_second", "prompt_tokens", "tokens")
+    __slots__ = ("_accounts", "_is_settled", "_seconds", "prompt_tokens", "tokens")
 
-    def __init__(self, account: Account, prompt_tokens: int, answer_tokens: int) -> None:
-        self._account = account
+    def __init__(
+        self, accounts: tuple[Account, ...], prompt_tokens: int, answer_tokens: int
+    ) -> None:
+        self._accounts = accounts
         self._is_settled = False
         self.prompt_tokens = prompt_tokens
         #: Charged so far.
         self.tokens = prompt_tokens + answer_tokens
-        self._second = account.charge_tokens(self.tokens)
+        self._seconds = [account.enter(self.tokens) for account in accounts]
 
     def grow(self, answer_tokens: int) -> None:
         """So much of the answer is made: what is beyond the reservation is charged now."""
         beyond = self.prompt_tokens + answer_tokens - self.tokens
         if beyond > 0 and not self._is_settled:
             self.tokens += beyond
-            self._account.charge_tokens(beyond)
+            for account in self._accounts:
+                account.charge_tokens(beyond)
 
     def settle(self, tokens: int) -> None:
         """The request has ended and has cost so much; only the first word counts."""
         if self._is_settled:
             return
         self._is_settled = True
-        self._account.in_flight -= 1
-        if tokens > self.tokens:
-            self._account.charge_tokens(tokens - self.tokens)
-        else:
-            self._account.tokens.refund(self._second, self.tokens - tokens)
+        for account, second in zip(self._accounts, self._seconds, strict=True):
+            account.leave()
+            if tokens > self.tokens:
+                account.charge_tokens(tokens - self.tokens)
+            else:
+                account.tokens.refund(second, self.tokens - tokens)
+
+
+def first_exceeded(accounts: Iterable[Account]) -> Exceeded | None:
+    """Why a request that is in all of these is not let in."""
+    return next((found for each in accounts if (found := each.exceeded()) is not None), None)
 
 
 def _part_of(amount: float, most: int | None) -> float:

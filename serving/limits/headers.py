@@ -1,15 +1,26 @@
-"""How a key stands, as OpenAI's headers say it. reference/errors.md. Pure."""
+"""How a key stands, as OpenAI's headers say it. reference/errors.md. Pure.
 
+Where its tenant is limited too, of each limit the tighter one is told.
+"""
+
+from collections.abc import Sequence
 from math import ceil
 
 from serving.limits.account import Account, Standing
 
 
-def lines(account: Account) -> bytes:
+def lines(accounts: Sequence[Account]) -> bytes:
     """Whole header lines, for every answer to a limited key."""
-    requests, tokens = account.requests_standing(), account.tokens_standing()
+    requests = _tightest([account.requests_standing() for account in accounts])
+    tokens = _tightest([account.tokens_standing() for account in accounts])
     found = b"" if requests is None else _three(b"requests", requests)
     return found if tokens is None else found + _three(b"tokens", tokens)
+
+
+def _tightest(standings: list[Standing | None]) -> Standing | None:
+    """With the least left; of two with none, the one that takes longer."""
+    found = [standing for standing in standings if standing is not None]
+    return min(found, key=lambda each: (each.remaining, -each.reset_s), default=None)
 
 
 def _three(name: bytes, standing: Standing) -> bytes:

@@ -1,6 +1,6 @@
 """What gateways and the Controller tell each other about limits: values only.
 
-A share is a part of a key's limits, the same part of each: 0.25 of a key with 60 requests and
+A share is a part of a holder's limits, the same part of each: 0.25 of a key with 60 requests and
 8,000 tokens a minute is 15 requests and 2,000 tokens. A lease is whole, never a difference.
 """
 
@@ -14,10 +14,10 @@ ANSWER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUse:
-    """One key at one gateway."""
+class Use:
+    """One holder at one gateway."""
 
-    key_id: str
+    holder: str
     #: The share it has, or what was used in the last minute where that is more.
     held: float
     #: The share that it could use: what was used in the last minute, and refused just now.
@@ -29,39 +29,39 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class ShareReport:
-    """A gateway's word about every limited key that it was asked with in the last minute, or whose
-    share is not `base`.
+    """A gateway's word about every holder that used it in the last minute, or whose share is not
+    `base`.
     """
 
     gateway_id: str
     #: Counts up: the Controller ignores what was overtaken on the way.
     number: int
-    #: Of every key that is not listed no more is held than this share.
+    #: Of every holder that is not listed no more is held than this share.
     base: float
-    uses: tuple[KeyUse, ...] = ()
+    uses: tuple[Use, ...] = ()
     #: It takes no more requests and says nothing more.
     is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class KeyShare:
-    key_id: str
+class Share:
+    holder: str
     share: float
     #: What the other gateways used in the last minute.
     requests_elsewhere: int = 0
     tokens_elsewhere: int = 0
 
 
-NOTHING_ELSEWHERE = KeyShare("", 0.0)
+NOTHING_ELSEWHERE = Share("", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Good for `LEASE_S` from the moment at which the report left that it answers."""
 
-    #: The share of every key that is not listed.
+    #: The share of every holder that is not listed.
     base: float
-    shares: tuple[KeyShare, ...] = ()
+    shares: tuple[Share, ...] = ()
     #: When to report again.
     again_in_s: float = 0.5
 

@@ -18,7 +18,7 @@ from deployments.render import render
 from deployments.serve_control import ServeControl
 from ops.control_client import ControlClient
 from serving.limits import lender
-from serving.limits.lease import KeyShare, KeyUse, ShareReport
+from serving.limits.lease import Share, ShareReport, Use
 from serving.limits.terms import Limits
 from serving.quarantine import Death
 from serving.snapshot import DemandReport, GatewayReport, KeyNews, Load, Snapshot
@@ -309,11 +309,11 @@ async def test_a_limited_key_is_divided_among_gateways(
     first = await one.lend(ShareReport("a", 1, 0.0))
     assert first is not None
     assert first.base == 1.0
-    use = KeyUse(key.id, 0.8, 0.8, requests=8)
+    use = Use(key.id, 0.8, 0.8, requests=8)
     await one.lend(ShareReport("a", 2, 0.25, (use,)))
     second = await one.lend(ShareReport("b", 1, 0.0))
     assert second is not None
-    assert second.shares == (KeyShare(key.id, 0.0, requests_elsewhere=8),)
+    assert second.shares == (Share(key.id, 0.0, requests_elsewhere=8),)
     await one.lend(ShareReport("a", 3, 0.0, (use,)))
     third = await one.lend(ShareReport("b", 2, 0.0))
     assert third is not None

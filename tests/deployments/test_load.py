@@ -11,6 +11,7 @@ from deployments.errors import FleetInvalid
 from deployments.fleet import Fleet
 from deployments.load import load, parse
 from deployments.yaml_text import MAX_BYTES
+from serving.money import Price as TokenPrice
 from tests.deployments.fleets import fleet_of
 
 HERE = Path("/fleets")
@@ -256,3 +257,27 @@ def test_what_scaling_cannot_be_is_named(scaling: str, message: str) -> None:
     with pytest.raises(FleetInvalid) as caught:
         fleet_of(text)
     assert message in str(caught.value.problems[0])
+
+
+PRICED = "  a:\n    source: org/a\n    max_model_len: 100\n    price: {input: %s, output: 1}\n"
+
+
+@pytest.mark.parametrize(("written", "nanos"), [("0.125", 125), ("3", 3_000), ("0", 0)])
+def test_a_price_is_taken_as_it_is_written(written: str, nanos: int) -> None:
+    price = fleet(models(PRICED % written)).served()["a"].price
+    assert price is not None
+    assert price.of_a_token() == TokenPrice(nanos, nanos, 1_000)
+
+
+@pytest.mark.parametrize("written", ["-1", "0.0005", "1000001", ".nan", ".inf", "true", "dear"])
+def test_what_is_no_price_is_refused_with_its_line(written: str) -> None:
+    [said] = problems(models(PRICED % written))
+    assert said.startswith("fleet.yaml:5: models.a.price.input: `")
+    assert said.endswith(
+        "is no price: give 0 to 1000000 for a million tokens, with at most three decimals"
+    )
+
+
+def test_an_unknown_part_of_a_price_is_refused_by_name() -> None:
+    said = problems(models(PRICED.replace("output", "outptu") % "1"))
+    assert "fleet.yaml:5: models.a.price.outptu: is unknown; did you mean `output`?" in said

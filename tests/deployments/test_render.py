@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deployments.deployed import Deployed, from_config
 from deployments.errors import FileInvalid
 from deployments.gateway_policy import two_on_every_node
 from deployments.inventory_file import parse_inventory
@@ -267,3 +268,46 @@ def test_another_port_for_the_dashboard_restarts_nothing_else() -> None:
     after = applications_of(render(fleet_of(f"dashboard: {{port: 9}}\n{TWO_NAMES}")))
     changed_ones = [name for name in before if before[name] != after[name]]
     assert changed_ones == ["flotilla-dashboard"]
+
+
+def test_gateways_are_told_prices_and_a_shared_window_has_that_of_its_owner() -> None:
+    price = {"input": 0.25, "cached_input": 0.025, "output": 1}
+    plain = fleet_of(SHARING)
+    fleet = changed(plain, owner={"price": price}, dearer={"price": {"input": 2, "output": 3}})
+    told = ingress(render(fleet))["deployments"][0]["user_config"]["models"]
+    assert {model["name"]: model.get("price") for model in told} == {
+        "owner": {"input": 250, "cached_input": 25, "output": 1_000},
+        "sharer": {"input": 250, "cached_input": 25, "output": 1_000},
+        "dearer": {"input": 2_000, "cached_input": 2_000, "output": 3_000},
+        "free": None,
+        "gone": None,
+    }
+    assert parse_user_config({"models": told}).by_name["free"].price is None
+    unpriced = render(plain)
+    for application in applications_of(unpriced):
+        if application != "flotilla":
+            assert replica(render(fleet), application) == replica(unpriced, application)
+
+
+SHARING = """
+models:
+  owner: {source: org/owner, max_model_len: 9}
+  sharer: {replicas_of: owner, max_model_len: 8}
+  dearer: {replicas_of: owner, max_model_len: 7}
+  free: {source: org/free, max_model_len: 9}
+  gone: {unavailable: nobody has its weights}
+"""
+
+
+NODES = b"""
+name: i
+accelerators: {kind: h100-sxm-80gb, count: 8}
+nodes: [{name: n, address: 10.0.0.1}]
+"""
+
+
+def test_prices_survive_the_way_to_the_controller_and_back() -> None:
+    fleet = changed(fleet_of(SHARING), owner={"price": {"input": 0.1, "output": 0.3}})
+    inventory = parse_inventory(NODES, "i.yaml")
+    told = json.loads(json.dumps(Deployed(fleet, inventory).to_config()))
+    assert from_config(told).fleet.models == fleet.models

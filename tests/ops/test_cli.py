@@ -17,8 +17,11 @@ import yaml
 from click.testing import CliRunner, Result
 
 from deployments import engine_check
+from deployments.ledger.acts import ChangeFleet
+from deployments.ledger.notes import ended
 from deployments.render import render
 from ops.cli import main
+from serving.keystore import home
 from tests.deployments.fake_controller import FakeController
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.fleets import TWO_NAMES, changed, fleet_of
@@ -147,6 +150,11 @@ def test_vllm_is_asked_once_for_the_same_engine(
     assert len(asked) == 2
 
 
+def noted() -> list[ChangeFleet]:
+    """What a Controller would put into the audit."""
+    return [each.noted.act for each in ended(home())]
+
+
 def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: FakeServe) -> None:
     result = flotilla("deploy", fleet, "--json")
     assert result.exit_code == 0
@@ -158,6 +166,9 @@ def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: Fake
     }
     assert "add big.1: done in" in result.stderr
     assert serve.puts[-1] == render(fleet_of())
+    [act] = noted()
+    assert (act.command, act.path, act.outcome) == ("deploy", str(fleet), "done")
+    assert act.steps == ("add flotilla", "add big.0", "add big.1")
 
 
 def test_deploying_what_runs_does_nothing(fleet: Path, serve: FakeServe) -> None:
@@ -180,6 +191,7 @@ def test_a_deploy_that_fails_names_the_application_and_the_cause(
     said = json.loads(result.stdout)
     assert (said["result"], said["application"], said["rolled_back"]) == ("failed", "big.2", True)
     assert "flotilla: big.2: not done after 1 s" in result.stderr
+    assert [act.outcome[:33] for act in noted()] == ["failed: big.2: not done after 1 s"]
 
 
 def test_without_a_cluster_a_command_says_what_to_do(

@@ -15,10 +15,13 @@ from click.testing import CliRunner, Result
 
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import Reply
 from ops import ledger_client
 from ops.cli import main
+from ops.period import moment
 from serving.keys import parse
+from serving.money import Price
 from tests.deployments.ledger.records import NOON_S, count, lines, usage
 
 Tell = Callable[[bytes, bytes], None]
@@ -114,6 +117,12 @@ def test_a_refusal_is_one_line_that_names_the_way_out() -> None:
         ("keys", "create", "bob", "--concurrent", "0"),
         ("tenants", "create", "lab", "--weight", "0"),
         ("tenants", "change", "lab"),
+        ("tenants", "create", "lab", "--budget-per-month", "0"),
+        ("tenants", "create", "lab", "--budget-per-month", "12,50"),
+        ("tenants", "create", "lab", "--concurrent", "none"),
+        ("keys", "change", "k"),
+        ("keys", "change", "k", "--concurrent", "nought"),
+        ("keys", "change", "k", "--tokens-per-minute", "²"),
         ("usage", "--since", "yesterday"),
         ("usage", "--since", "2026-11-28", "--until", "2026-11-27"),
         ("usage", "--csv", "--json"),
@@ -134,6 +143,52 @@ def test_tenants_are_made_changed_and_listed() -> None:
         ("default", 1, "standard", 0),
         ("lab", 3, "batch", 1),
     ]
+
+
+def test_a_deploy_is_in_the_audit_at_the_time_it_began(home: Path) -> None:
+    with kept(home, "alice", "deploy", None) as note:
+        note.steps.append("add flotilla")
+    [noted] = ended(home)
+    ledger = Ledger(home)
+    assert asyncio.run(_take_notes(ledger)) == (1, 0)
+    (row,) = table("audit")
+    assert (row["who"], row["act"], row["subject"]) == ("alice", "ChangeFleet", "this machine")
+    assert row["at"] == moment(noted.noted.act.began_s)
+    detail = json.loads(row["detail"])
+    assert (detail["steps"], detail["outcome"]) == (["add flotilla"], "done")
+
+
+async def _take_notes(ledger: Ledger) -> tuple[int, int]:
+    first, second = await ledger.take_notes(), await ledger.take_notes()
+    await ledger.close()
+    return first, second
+
+
+@pytest.mark.usefixtures("home")
+def test_limits_of_tenants_and_keys_are_set_changed_lifted_and_shown() -> None:
+    flotilla(*("tenants", "create", "lab", "--requests-per-minute", "600"), "--concurrent", "9")
+    flotilla("tenants", "change", "lab", "--budget-per-month", "12.50", "--concurrent", "none")
+    assert table("tenants", "list")[1]["limits"] == [
+        "requests_per_minute=600",
+        "budget_per_month=12.5",
+    ]
+    key = flotilla("keys", "create", "bob", "--tenant", "lab", "--budget-per-month", "0.01").stdout
+    key_id = key.split("-")[1]
+    assert table("keys", "list")[0]["limits"] == ["budget_per_month=0.01"]
+    changed = flotilla("keys", "change", key_id, "--budget-per-month", "5", "--concurrent", "2")
+    assert (changed.exit_code, changed.stderr) == (0, f"changed {key_id}\n")
+    assert table("keys", "list")[0]["limits"] == ["concurrent=2", "budget_per_month=5"]
+    assert [row["act"] for row in table("audit", "--last", "2")] == ["ChangeKey", "CreateKey"]
+
+
+def test_usage_has_a_cost_where_a_model_has_a_price(tell: Tell) -> None:
+    asked = ("usage", "--since", "2026-11-27", "--until", "2026-11-27", "--by", "model")
+    tell(lines(usage("a")), b"")
+    assert "cost" not in flotilla(*asked).stdout
+    assert table(*asked)[0]["cost"] == "0"
+    tell(lines(usage("b", model_answered="dear", price=Price(250, 250, 1_000))), b"")
+    assert [row["cost"] for row in table(*asked)] == ["0.0000075", "0"]
+    assert "0.0000075" in flotilla(*asked).stdout
 
 
 def test_usage_as_table_csv_and_json(tell: Tell) -> None:

@@ -14,7 +14,7 @@ from deployments.ledger.errors import ActRefused
 from deployments.ledger.keys import records
 from deployments.ledger.schema import AUDIT, KEYS
 from serving.keys import parse, verify
-from serving.limits.terms import Limits, Priority
+from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.snapshot import KeyRecord
 
 NOW_S = 1_000_000
@@ -125,6 +125,9 @@ def test_a_revoked_key_is_gone_for_good_and_still_listed(connection: Connection,
         (acts.CreateTenant("lab", weight=0), "1 to 1000"),
         (acts.ChangeTenant("lab", weight=2), "there is no tenant lab"),
         (acts.ChangeTenant("default", weight=1_001), "1 to 1000"),
+        (acts.ChangeTenant("default", limits={"concurrent": 0}), "concurrent is 0"),
+        (acts.ChangeKey("nobody", {"concurrent": 1}), "flotilla keys list"),
+        (acts.ChangeKey("nobody", {"digest": 1}), "no limit called digest"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_no_trace(
@@ -143,7 +146,34 @@ def test_a_changed_tenant_changes_its_keys(connection: Connection, do: Do) -> No
     do(acts.ChangeTenant("default", priority=Priority.BATCH))
     assert (only(connection).weight, only(connection).priority) == (7, Priority.BATCH)
     (row,) = rows(connection, questions.ListTenants())
-    assert row == questions.TenantRow("default", 0, 7, Priority.BATCH, 1)
+    assert row == questions.TenantRow("default", 0, 7, Priority.BATCH, 1, NO_LIMITS)
+
+
+def test_a_keys_limits_are_changed_and_lifted_one_by_one(connection: Connection, do: Do) -> None:
+    limits = Limits(requests_per_minute=60, nanos_per_month=5)
+    key_id = parse_id(do(acts.CreateKey("bob", limits=limits)))
+    do(acts.ChangeKey(key_id, {"requests_per_minute": None, "concurrent": 2}))
+    assert only(connection).limits == Limits(concurrent=2, nanos_per_month=5)
+    (row,) = rows(connection, questions.ListKeys())
+    assert isinstance(row, questions.KeyRow)
+    assert row.limits == Limits(concurrent=2, nanos_per_month=5)
+    detail = json.loads(rows(connection, questions.ListAudit(1))[0].detail)
+    assert detail["limits"] == {"requests_per_minute": None, "concurrent": 2}
+    do(acts.RevokeKey(key_id))
+    with pytest.raises(ActRefused, match="was revoked already"):
+        do(acts.ChangeKey(key_id, {"concurrent": 3}))
+
+
+def test_a_tenants_limits_are_told_with_each_of_its_keys(connection: Connection, do: Do) -> None:
+    do(acts.CreateTenant("lab", limits=Limits(tokens_per_minute=900)))
+    do(acts.CreateKey("bob", "lab", limits=Limits(concurrent=1)))
+    assert only(connection).limits == Limits(concurrent=1)
+    assert only(connection).tenant_limits == Limits(tokens_per_minute=900)
+    do(acts.ChangeTenant("lab", limits={"tokens_per_minute": None, "nanos_per_month": 7}))
+    assert only(connection).tenant_limits == Limits(nanos_per_month=7)
+    _, lab = rows(connection, questions.ListTenants())
+    assert isinstance(lab, questions.TenantRow)
+    assert lab.limits == Limits(nanos_per_month=7)
 
 
 def test_every_act_is_in_the_audit_newest_first(connection: Connection, do: Do) -> None:

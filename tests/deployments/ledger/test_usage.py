@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, select
@@ -17,9 +18,11 @@ from deployments.ledger.retention import KEEP_DAYS, forget
 from deployments.ledger.schema import ENGINE_COUNTS, REJECTED_LINES, USAGE, USAGE_DAILY
 from deployments.ledger.usage import record_counts, record_usage
 from serving.limits.terms import Limits
+from serving.money import MOST_COST_NANOS, MOST_PRICE_NANOS, Price
 from serving.snapshot import KeyRecord, KeyUsage, MonthUse
 from tests.deployments.ledger.records import NOON_S, count, cut, lines, usage
 
+PRICE = Price(input=100, cached_input=10, output=1_000)
 TODAY = Reconcile("2026-11-27", "2026-11-27")
 
 
@@ -163,12 +166,57 @@ def test_the_month_is_told_by_key_and_model(connection: Connection) -> None:
     report = month(connection, NOON_S)
     assert report.month == "2026-11"
     assert report.keys == (
-        KeyUsage("key1", "big", 1, 10, 2, 5),
-        KeyUsage("key1", "small", 1, 10, 2, 5),
+        KeyUsage("key1", "big", 1, 10, 2, 5, "default"),
+        KeyUsage("key1", "small", 1, 10, 2, 5, "default"),
     )
     limited = KeyRecord("key1", "k", b"", 0, Limits(tokens_per_month=100))
     free = KeyRecord("key2", "k", b"", 0)
     assert limited_use(report, (limited, free)) == (MonthUse("key1", 30),)
+
+
+def test_a_request_costs_what_its_tokens_cost_when_it_was_made(connection: Connection) -> None:
+    dearer = Price(input=200, cached_input=20, output=2_000)
+    batch = lines(usage("a", price=PRICE), usage("b", price=dearer), usage("c"))
+    record_usage(connection, batch, NOON_S)
+    costs = [row_of(connection, request_id).cost_nanos for request_id in "abc"]
+    assert costs == [8 * 100 + 2 * 10 + 5 * 1_000, 8 * 200 + 2 * 20 + 5 * 2_000, 0]
+    (row,) = sum_usage(connection, SumUsage("2026-11-27", "2026-11-27", ()))
+    assert row.cost_nanos == sum(costs)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_the_engine_tells_afterwards_is_charged_at_the_same_price(
+    connection: Connection, is_late: bool
+) -> None:
+    if not is_late:
+        record_counts(connection, lines(count()), NOON_S)
+    record_usage(connection, lines(cut(price=PRICE)), NOON_S)
+    record_counts(connection, lines(count()), NOON_S)
+    assert row_of(connection).cost_nanos == 8 * 100 + 2 * 10 + 7 * 1_000
+    (row,) = sum_usage(connection, SumUsage("2026-11-27", "2026-11-27", ()))
+    assert row.cost_nanos == row_of(connection).cost_nanos
+
+
+def test_a_months_cost_is_told_of_keys_and_of_tenants_with_a_limit_for_it(
+    connection: Connection,
+) -> None:
+    """A key that was revoked meanwhile counts for its tenant."""
+    gone = usage("b", key_id="gone", tenant="lab", price=PRICE)
+    batch = lines(usage("a", tenant="lab", price=PRICE), gone, usage("c", price=PRICE))
+    record_usage(connection, batch, NOON_S)
+    budget = Limits(nanos_per_month=9)
+    own = KeyRecord("key1", "k", b"", 0, budget, "lab", tenant_limits=budget)
+    other = KeyRecord("key2", "k", b"", 0, tenant="lab", tenant_limits=budget)
+    assert limited_use(month(connection, NOON_S), (own, other)) == (
+        MonthUse("key1", 30, 2 * 5_820),
+        MonthUse("tenant:lab", 30, 2 * 5_820),
+    )
+
+
+def test_a_cost_that_must_be_a_mistake_keeps_no_batch_out(connection: Connection) -> None:
+    absurd = usage("a", completion_tokens=2**53, price=Price(1, 1, MOST_PRICE_NANOS))
+    assert record_usage(connection, lines(absurd, usage("b")), NOON_S) == 2
+    assert row_of(connection).cost_nanos == MOST_COST_NANOS
 
 
 def test_old_requests_are_forgotten_and_their_sums_are_not(connection: Connection) -> None:

@@ -94,6 +94,17 @@ async def test_a_caller_is_told_the_own_usage_and_nobody_elses(rig: Rig) -> None
     ]
 
 
+async def test_a_caller_is_told_the_cost_where_a_model_has_a_price(rig: Rig) -> None:
+    dear = KeyUsage(KEY_RECORD.id, "big", 1, 20, 5, 10, nanos=12_500_000_000)
+    keys = (dear, KeyUsage(KEY_RECORD.id, "tiny", 1, 7, 0, 3))
+    publish(rig, 50, usage=UsageReport("2026-11", 1_795_780_800, keys))
+    told = (await rig.ask("GET", "/v1/usage")).json
+    assert told["cost"] == told["models"][0]["cost"] == "12.5"
+    assert "cost" not in told["models"][1]
+    publish(rig, 51, usage=UsageReport("2026-11", 1_795_780_800, keys[1:]))
+    assert "cost" not in (await rig.ask("GET", "/v1/usage")).json
+
+
 async def test_usage_is_asked_with_get_and_with_a_key(rig: Rig) -> None:
     reply = await rig.ask("POST", "/v1/usage", {})
     assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")

@@ -13,7 +13,7 @@ import pytest
 
 from serving.limits.account import Account
 from serving.limits.lease import WHOLE, Lease
-from serving.limits.terms import Limits
+from serving.limits.terms import NO_LIMITS, Limits
 from serving.snapshot import MonthUse, Phase, Snapshot
 from tests.fakes import TOKEN, FakeReplica, hangs, hangs_after, streams
 from tests.serving.gateway.rig import (
@@ -27,6 +27,7 @@ from tests.serving.gateway.rig import (
     Reply,
     Rig,
     gateway,
+    model,
 )
 
 #: What the scripted engine says each whole answer cost.
@@ -48,9 +49,7 @@ def limit(rig: Rig, **limits: int) -> None:
 
 
 def account(rig: Rig) -> Account:
-    found = rig.core.gate.account(KEY_RECORD.id)
-    assert found is not None
-    return found
+    return rig.core.gate.account(KEY_RECORD.id)
 
 
 async def ended(rig: Rig) -> None:
@@ -240,6 +239,66 @@ async def test_a_spent_month_is_not_tried_again_by_clients(rig: Rig) -> None:
             )
     assert error.value.code == "insufficient_quota"
     assert rig.replicas[0].calls == []
+
+
+def limit_tenant(rig: Rig, own: Limits = NO_LIMITS, **limits: int) -> None:
+    """Both keys are of one tenant; the first has limits of its own too."""
+    both = (replace(KEY_RECORD, limits=own), OTHER_RECORD)
+    tenants = Limits(**limits)
+    rig.keys = tuple(replace(each, tenant="lab", tenant_limits=tenants) for each in both)
+    rig.publish()
+
+
+async def test_all_keys_of_a_tenant_have_one_limit_together(rig: Rig) -> None:
+    limit_tenant(rig, requests_per_minute=3)
+    replies = [await rig.chat(), await by_other(rig), await rig.chat(), await by_other(rig)]
+    assert [reply.status for reply in replies] == [200, 200, 200, 429]
+    left = [reply.headers["x-ratelimit-remaining-requests"] for reply in replies]
+    assert left == ["2", "1", "0", "0"]
+    message = "The limit of 3 requests per minute of all keys of this tenant is reached."
+    assert replies[3].error["message"] == message
+    assert int(replies[3].headers["retry-after"]) >= 1
+
+
+async def test_the_tighter_of_two_limits_refuses_and_is_told(rig: Rig) -> None:
+    limit_tenant(rig, Limits(requests_per_minute=1), requests_per_minute=9)
+    first, second, other = await rig.chat(), await rig.chat(), await by_other(rig)
+    assert [reply.status for reply in (first, second, other)] == [200, 429, 200]
+    assert first.headers["x-ratelimit-limit-requests"] == "1"
+    assert other.headers["x-ratelimit-limit-requests"] == "9"
+    assert other.headers["x-ratelimit-remaining-requests"] == "7"
+
+
+async def test_a_tenants_tokens_are_settled_on_what_the_engine_counted(rig: Rig) -> None:
+    limit_tenant(rig, tokens_per_minute=5_000, concurrent=1)
+    for reply in (await rig.chat(), await by_other(rig)):
+        assert reply.status == 200
+    tenants = rig.core.gate.account("tenant:lab")
+    assert (tenants.tokens.total, tenants.in_flight) == (2 * COST, 0)
+
+
+async def test_a_spent_budget_is_not_tried_again_by_clients(rig: Rig) -> None:
+    limit_tenant(rig, nanos_per_month=12_500_000_000)
+    month = (MonthUse("tenant:lab", 5, 12_500_000_000),)
+    reports = tuple(replica.report() for replica in rig.replicas)
+    rig.core.apply_snapshot(Snapshot(9, rig.keys, reports, TOKEN, month=month))
+    for refused in (await rig.chat(), await by_other(rig)):
+        assert (refused.status, refused.error["code"]) == (429, "insufficient_quota")
+        assert refused.headers["x-should-retry"] == "false"
+        said = "The budget of 12.5 of all keys of this tenant for this month is used up."
+        assert refused.error["message"] == said
+    assert rig.replicas[0].calls == []
+
+
+async def test_a_request_is_recorded_with_the_price_of_the_model_that_answered(
+    replica: FakeReplica, tmp_path: Path
+) -> None:
+    price = {"input": 250, "cached_input": 25, "output": 1_000}
+    models = [model(price=price), model("free", replica_set="tiny")]
+    async with gateway(tmp_path, replica, models=models) as running:
+        await running.chat()
+        await running.chat(model="free")
+        assert [record["price"] for record in await running.records()] == [price, None]
 
 
 async def test_without_shares_limited_keys_are_refused_and_others_served(rig: Rig) -> None:

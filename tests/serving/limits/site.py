@@ -1,5 +1,6 @@
 """Gateways and a Controller on one clock, for tests of how they keep a limit together."""
 
+from serving.limits.account import Hold
 from serving.limits.gate import Gate
 from serving.limits.lender import SETTLE_S, Lender
 from serving.limits.terms import Limits
@@ -31,10 +32,9 @@ class Site:
         """Whether a request is let in there; it ends at once."""
         gate = self.gates[name]
         account = gate.account("k")
-        assert account is not None
         if not gate.has_lease or account.exceeded() is not None:
             return False
-        account.open(0, 0).settle(0)
+        Hold((account,), 0, 0).settle(0)
         self.let_in.append((self.clock(), name))
         return True
 
@@ -53,7 +53,6 @@ class Site:
     def held(self, name: str) -> float:
         """The share that may be used there, or was in the last minute."""
         account = self.gates[name].account("k")
-        assert account is not None
         use = account.use("k")
         used = use.requests / (self.record.limits.requests_per_minute or 1)
         return max(account.share, min(used, use.held)) if self.gates[name].has_lease else used

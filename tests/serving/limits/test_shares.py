@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from serving.limits import gate
+from serving.limits.account import Hold
 from serving.limits.gate import Gate
-from serving.limits.lease import LEASE_S, KeyUse, Lease, ShareReport
+from serving.limits.lease import LEASE_S, Lease, ShareReport, Use
 from serving.limits.lender import SETTLE_S, Lender
 from serving.limits.terms import Limits
 from serving.limits.window import WINDOW_S
@@ -208,24 +209,23 @@ def test_a_key_that_nobody_uses_any_more_costs_no_words() -> None:
 
 
 def test_the_use_beyond_a_full_report_is_told_as_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "MOST_KEYS", 1)
+    monkeypatch.setattr(gate, "MOST_HOLDERS", 1)
     one = Gate(Clock())
     limits = Limits(requests_per_minute=10)
     one.set_keys([KeyRecord(name, name, b"", 0, limits) for name in "ab"], [])
     one.take(Lease(0.5))
     for name, requests in (("a", 3), ("b", 4)):
         account = one.account(name)
-        assert account is not None
         for _ in range(requests):
-            account.open(0, 0)
+            Hold((account,), 0, 0)
     one.take(Lease(0.2))
     report = one.report("g")
-    assert (report.base, [use.key_id for use in report.uses]) == (0.3, ["b"])
+    assert (report.base, [use.holder for use in report.uses]) == (0.3, ["b"])
 
 
 def test_many_gateways_and_keys_report_less_often() -> None:
     lender = Lender(-SETTLE_S)
-    uses = tuple(KeyUse(f"k{number}", 0.0, 0.1) for number in range(500))
+    uses = tuple(Use(f"k{number}", 0.0, 0.1) for number in range(500))
     leases = [lender.lend(ShareReport(f"g{n}", 1, 0.0, uses), 0.0) for n in range(30)]
     periods_s = [lease.again_in_s for lease in leases if lease is not None]
     assert periods_s[0] == 0.5
