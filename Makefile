@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check fuzz bench reliability lock help install
+.PHONY: up down test test-heavy check fuzz bench reliability docs lock help install
 
 install:
 	@ops/install/install.sh
@@ -27,6 +27,9 @@ bench: install ## measure the gateway beside its rivals, keep the table in ops/b
 
 reliability: install ## break things, see what clients see, write ops/reliability.md
 	@.venv/bin/python -m tests.faults
+
+docs: install ## build the documentation into site/; open site/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 
 lock: install ## renew the locked dependencies
 	@ops/install/lock.sh

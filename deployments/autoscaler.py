@@ -140,10 +140,15 @@ class Autoscaler:
         whole = render(self.deployed.fleet, {}, self.deployed.inventory)
         await self.senses.control.put({**whole, "applications": rest})
 
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Replicas of each model, as last decided."""
+        return self._memory.scaling.counts()
+
     def status(self) -> dict[str, Any]:
         """What `flotilla status --why` shows, as plain values."""
         return {
-            "counts": self._memory.scaling.counts(),
+            "counts": self.wanted,
             "why": dict(self._why),
             "history": list(self._history),
         }

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,12 +32,18 @@ from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
+from deployments.readings import Keys, readings
 from deployments.recent import Recent
+from deployments.scrape_targets import Targets, targets
+from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
 from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.limits.lender import Lender
+from serving.metrics.exposition import Reading
+from serving.metrics.token import metrics_token
 from serving.registry import Registry
+from serving.restarts import Restarts
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
@@ -67,12 +73,14 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._lender = Lender(time.monotonic())
+        self._restarts = Restarts()
         self._traffic = Traffic()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
         self._recent = Recent()
         #: Keeps keys in step with the ledger; begun by whoever comes first.
         self._bookkeeping: asyncio.Task[None] | None = None
+        self._scraping = Scraping(home() / "prometheus", metrics_token(token))
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
@@ -102,6 +110,8 @@ class Controller:
             raise RuntimeError("the number of replicas no longer follows demand")
         if self._bookkeeping is not None and self._bookkeeping.done():
             raise RuntimeError("keys no longer follow the ledger")
+        # Serve asks as long as the Controller lives, and from the loop that it lives on.
+        self._scraping.keep_up(self._readings, self._targets)
         self._chronicle.keep()
         await self._answer_commands()
 
@@ -130,13 +140,25 @@ class Controller:
             self._registry.silent_sets(now_s, SILENT_S),
         )
 
+    def _readings(self) -> Iterable[Reading]:
+        scaler, registry = self._autoscaler, self._registry
+        wanted = {} if scaler is None else scaler.wanted
+        keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
+        return readings(self._reports(), wanted, keys)
+
+    def _targets(self) -> Targets:
+        now_s = time.monotonic()
+        return targets(self._registry.replicas(now_s), self._registry.gateways(now_s))
+
     def _set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         self._registry.set_outlooks(outlooks)
         self._tell()
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
-        self._registry.report(report, time.monotonic())
+        now_s = time.monotonic()
+        self._registry.report(report, now_s)
+        self._restarts.report(report, now_s)
         self._tell()
         return (self._registry.internal_token,)
 
@@ -271,6 +293,7 @@ class Controller:
             "models": [asdict(figures) for figures in self._traffic.figures(now_s)],
             "replica_sets": [asdict(figures) for figures in of_sets(replicas, gateways)],
             "quarantined": self._registry.quarantined,
+            "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),

@@ -26,7 +26,7 @@ from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
 from deployments.weights import is_staged, storage_roots
-from serving.replica.spec import ReplicaSpec
+from serving.replica.spec import EngineValue, ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 #: The address of each stage's node, by replica.
@@ -105,7 +105,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
+        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
     }
 
@@ -129,6 +129,8 @@ def _user_config(fleet: Fleet) -> dict[str, Any]:
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
         "routing": fleet.gateway.routing,
+        "access_log": fleet.gateway.access_log,
+        "traces": fleet.traces,
     }
 
 
@@ -197,10 +199,15 @@ def replica_spec(
         tensor=model.tensor,
         pipeline=model.pipeline,
         device=fleet.device,
-        engine=tuple(model.engine.items()),
+        engine=(*model.engine.items(), *_tracing(fleet)),
         grace_s=fleet.grace_s,
         roots=roots if is_staged(model) else (),
     )
+
+
+def _tracing(fleet: Fleet) -> tuple[tuple[str, EngineValue], ...]:
+    """The engine's spans go where the gateways' go."""
+    return () if fleet.traces is None else (("otlp_traces_endpoint", fleet.traces),)
 
 
 def replica_application(

@@ -13,6 +13,7 @@ from deployments.apply import trimmed
 from deployments.dashboard import OWN_APPLICATIONS
 from deployments.running import addresses_of
 from deployments.serve_control import Application
+from serving.restarts import WINDOW_S
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 
@@ -124,6 +125,8 @@ def _notes(
     if not isinstance(controller, str):
         yield from _misplaced(applications, controller.get("replicas", ()))
         yield from _out_of_favour(controller)
+        for replica, count in controller.get("restarts", {}).items():
+            yield f"{replica} died {count} times within {WINDOW_S / 60:.0f} minutes: see its log"
 
 
 def _misplaced(

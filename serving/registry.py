@@ -100,6 +100,10 @@ class Registry:
     def key_count(self) -> int:
         return len(self._keys)
 
+    @property
+    def key_news(self) -> KeyNews:
+        return self._key_news
+
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
         before, self._outlooks = self._outlooks, outlooks

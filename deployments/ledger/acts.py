@@ -31,6 +31,8 @@ class CreateKey:
     #: None is all.
     models: tuple[str, ...] | None = None
     limits: Limits = NO_LIMITS
+    #: For benchmarks: `ignore_eos` does not exist for other keys.
+    may_ignore_eos: bool = False
 
     @property
     def subject(self) -> str:

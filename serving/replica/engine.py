@@ -63,6 +63,8 @@ def set_environment(spec: ReplicaSpec, node_address: str, interface: str) -> Non
         HF_HUB_OFFLINE="1",
     )
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # As gateways send their spans; vLLM would take gRPC.
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
     if spec.device == "cpu":
         os.environ.update(CPU_ENVIRONMENT)
 

@@ -12,6 +12,7 @@ from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
 from deployments.deployed import Deployed
 from deployments.ledger.acts import CreateKey, RevokeKey, ScaleModel
+from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
@@ -47,8 +48,10 @@ async def closed(made: Controller) -> None:
     if made._socket is not None:
         await made._socket.close()
     assert made._bookkeeping is not None
-    made._bookkeeping.cancel()
-    await asyncio.gather(made._bookkeeping, return_exceptions=True)
+    tasks = [task for task in (made._bookkeeping, made._scraping._keeping) if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await made._ledger.close()
 
 
@@ -185,6 +188,22 @@ async def test_usage_is_acknowledged_when_it_is_in_the_ledger(settled: Controlle
     assert [(row.by, row.requests, row.accelerator_s) for row in reply.value] == [
         (("key1",), 1, 0.25)
     ]
+
+
+async def test_a_deploy_that_ended_before_it_started_is_in_its_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
+    with kept(tmp_path, "alice", "deploy", None):
+        pass
+    one = Controller()
+    await one._informed()
+    async with asyncio.timeout(5):
+        while ended(tmp_path):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    [row] = (await one.answer(ListAudit(5))).value
+    assert (row.who, row.act) == ("alice", "ChangeFleet")
+    await closed(one)
 
 
 async def test_without_its_ledger_it_acknowledges_nothing_and_goes_on(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -137,6 +138,31 @@ class LiveFleet:
 
     def replicas(self) -> list[dict[str, Any]]:
         return list(self.status()["replicas"])
+
+    def engine(self, address: str, figure: str) -> float:
+        """What the engine at an address says in its metrics, over all labels."""
+        token = (self.home / "internal_token").read_text()
+        request = urllib.request.Request(
+            f"http://{address}/metrics", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            lines = reply.read().decode().splitlines()
+        wanted = [line for line in lines if line.startswith(f"vllm:{figure}{{")]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in wanted)
+
+    def ray_state(self, what: str) -> list[dict[str, Any]]:
+        """What Ray lists of a kind, those that have ended too."""
+        body = self.dashboard(f"/api/v0/{what}?limit=10000&detail=true")
+        return list(body["data"]["result"]["result"])
+
+    def dashboard(self, path: str) -> dict[str, Any]:
+        """What Ray's dashboard answers."""
+        request = urllib.request.Request(
+            self.environment["RAY_DASHBOARD_ADDRESS"] + path,
+            headers={"Authorization": f"Bearer {(self.home / 'ray_token').read_text().strip()}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return dict(json.load(reply))
 
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:

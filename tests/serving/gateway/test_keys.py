@@ -7,6 +7,7 @@ from serving.keys import new_secret
 from serving.snapshot import KeyNews, KeyUsage, Snapshot, UsageReport
 from tests.fakes import TOKEN, FakeReplica, dies_after
 from tests.serving.gateway.rig import (
+    CHAT,
     HELLO,
     KEY,
     KEY_RECORD,
@@ -147,3 +148,19 @@ async def test_a_record_says_whose_it_is_and_what_is_estimated(
         ("lab", "complete", False),
     ]
     assert KEY not in str(records)
+
+
+async def test_answers_of_an_exact_length_are_for_keys_that_may_ask_for_them(rig: Rig) -> None:
+    plain = await rig.chat(ignore_eos=True)
+    assert (plain.status, plain.error["code"]) == (400, "unknown_parameter")
+    publish(rig, 50, keys=(replace(KEY_RECORD, may_ignore_eos=True), OTHER_RECORD))
+    replica = rig.replicas[0]
+    assert (await rig.chat(ignore_eos=True, max_tokens=9)).status == 200
+    assert replica.calls[-1].body["ignore_eos"] is True
+    text = {"model": "tiny", "prompt": "a", "ignore_eos": True}
+    assert (await rig.ask("POST", "/v1/completions", text)).status == 200
+    assert replica.calls[-1].body["ignore_eos"] is True
+    assert (await rig.chat(ignore_eos=1)).error["code"] == "invalid_type"
+    body, bearer = {**HELLO, "ignore_eos": 1}, f"Bearer {OTHER_KEY}"
+    other = await rig.ask("POST", CHAT, body, authorization=bearer)
+    assert (other.error["code"], other.error["param"]) == ("unknown_parameter", "ignore_eos")
