@@ -23,7 +23,7 @@ from deployments.serve_control import Application, Status
 from deployments.steps import applications_of
 from ops.dashboard.facts import Books, Facts
 from ops.errors import NoSuchReplica
-from serving.limits.terms import Limits, Priority
+from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.snapshot import GatewayReport, Load, Phase, ReplicaReport
 from serving.usage import Outcome
 from tests.deployments.test_plan import KNOWN
@@ -147,8 +147,8 @@ def books(name: str = "laptop", tenant: str = "default") -> Books:
     key = KeyRow("Abcd1234", name, tenant, 1, None, None, None, None, Limits(concurrent=4))
     return Books(
         keys=(key,),
-        tenants=(TenantRow(tenant, 1, 1, Priority.STANDARD, 1),),
-        usage=(UsageRow(("Abcd1234",), 12, 3000, 0, 456, 1.0),),
+        tenants=(TenantRow(tenant, 1, 1, Priority.STANDARD, 1, NO_LIMITS),),
+        usage=(UsageRow(("Abcd1234",), 12, 3000, 0, 456, 1.0, 0),),
         audit=(AuditRow(int(AT_S), "root", "CreateKey", name, "{}"),),
     )
 
