@@ -38,7 +38,7 @@ def dashboard_application(fleet: Fleet) -> dict[str, Any]:
         "args": {
             "host": fleet.dashboard.host,
             "port": fleet.dashboard_port,
-            "gateway": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
+            "gateway": fleet.gateway.model_dump(exclude_none=True, include={"host", "port", "tls"}),
         },
         "deployments": [deployment],
     }
