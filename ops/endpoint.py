@@ -33,7 +33,9 @@ class Address:
         """Raises CertificateUnusable."""
         tls = True if self.certificate is None else trusting(self.certificate)
         timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=CONNECT_DEADLINE_S)
-        return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls))
+        return aiohttp.ClientSession(
+            timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls, limit=0)
+        )
 
 
 def address_of(gateway: Gateway) -> Address:

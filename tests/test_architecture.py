@@ -130,6 +130,7 @@ PURE = (
     "ops/fleet_bench/baseline.py",
     "ops/fleet_bench/load.py",
     "ops/fleet_bench/point.py",
+    "ops/fleet_bench/trace_prompt.py",
     "ops/onramp.py",
     "ops/top_view.py",
     "ops/bench/routers/engine.py",
