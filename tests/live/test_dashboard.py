@@ -35,6 +35,8 @@ def test_the_playground_answers_and_its_request_is_in_the_list(
     expect(page.locator("#as-curl")).to_contain_text(f"{fleet.base_url}/chat/completions")
     page.click("button[name=send]")
     expect(page.locator("#timings")).to_contain_text("tokens/s", timeout=60_000)
+    # Who leaves before the end is a client that is gone, and the list would say so.
+    expect(page.locator("button[name=send]")).to_be_enabled(timeout=60_000)
     expect(page.locator(".turn.assistant")).to_contain_text("flotilla keys create")
     request_id = page.locator("#timings").inner_text().rpartition("request ")[2]
     page.goto(overview)
