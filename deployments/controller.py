@@ -18,19 +18,22 @@ from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
 from deployments.deployed import Deployed, from_config
+from deployments.errors import DeploymentError
 from deployments.event import Sight
 from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
-from deployments.ledger.acts import Act
+from deployments.ledger.acts import Act, Order
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
 from deployments.readings import Keys, readings
+from deployments.recent import Recent
 from deployments.scrape_targets import Targets, targets
 from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
@@ -54,6 +57,8 @@ SHORTEST_HOLD_S = 0.25
 LONGEST_HOLD_S = 1.0
 #: A replica reports a few times a second; nobody knows what one does that has not for so long.
 SILENT_S = 5.0
+#: Nobody acts on so short a silence, but who looks is told of it.
+DOUBT_S = 2.0
 #: For the first word of the ledger, before gateways are told that there is none yet.
 LEDGER_WAIT_S = 2.0
 
@@ -72,6 +77,7 @@ class Controller:
         self._traffic = Traffic()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
+        self._recent = Recent()
         #: Keeps keys in step with the ledger; begun by whoever comes first.
         self._bookkeeping: asyncio.Task[None] | None = None
         self._scraping = Scraping(home() / "prometheus", metrics_token(token))
@@ -231,9 +237,21 @@ class Controller:
         """An operator's act; when it succeeds every gateway that can be reached is told of it."""
         await self._informed()
         try:
+            if isinstance(act, Order):
+                return Reply(refusal=await self._order(act, who))
             return Reply(await self._bookkeeper.perform(act, who))
-        except LedgerError as error:
+        except (LedgerError, DeploymentError) as error:
             return Reply(refusal=str(error))
+
+    async def _order(self, order: Order, who: str) -> str | None:
+        """Why it is not obeyed. What cannot be written into the audit is not done."""
+        if self._autoscaler is None:
+            return "nobody keeps this fleet in step: it was deployed without an inventory"
+        why_not = self._autoscaler.refusal(order)
+        if why_not is None:
+            await self._bookkeeper.perform(order, who)
+            why_not = await self._autoscaler.obey(order)
+        return why_not
 
     async def answer(self, question: Question) -> Reply:
         """An operator's question."""
@@ -244,7 +262,10 @@ class Controller:
 
     async def record_usage(self, lines: bytes) -> bool:
         """A gateway's records; true when they are in the ledger, else it comes again with them."""
-        return await self._is_recorded(self._ledger.record_usage(lines))
+        is_recorded = await self._is_recorded(self._ledger.record_usage(lines))
+        if is_recorded:
+            self._recent.add(lines)
+        return is_recorded
 
     async def record_counts(self, lines: bytes) -> bool:
         """What a replica's engine counted; true when it is in the ledger."""
@@ -257,6 +278,10 @@ class Controller:
             _log.debug("usage is not taken: %s", error)
             return False
         return True
+
+    async def recent(self, most: int) -> tuple[UsageLine, ...]:
+        """The requests that ended last, newest first."""
+        return self._recent.newest(most)
 
     async def status(self) -> dict[str, Any]:
         """What `flotilla status` shows, as plain values."""
@@ -271,8 +296,15 @@ class Controller:
             "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "silent": self._registry.silent(now_s, DOUBT_S),
+            "live": self._live(),
             "events": [asdict(event) for event in self._chronicle.recent()],
         }
+
+    def _live(self) -> list[str] | None:
+        """The addresses of the nodes that live; None where nobody watches them."""
+        live = None if self._autoscaler is None else self._autoscaler.senses.live()
+        return None if live is None else sorted(live)
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:

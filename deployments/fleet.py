@@ -18,6 +18,7 @@ from serving.replica.spec import Device
 #: Beyond loopback only when the operator says so, who has to think of TLS then.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+LAST_PORT = 65535
 #: Answers of minutes are normal, and clients wait 600 s by default: a drain waits as long.
 DEFAULT_GRACE_S = 600
 
@@ -53,6 +54,15 @@ class Gateway(Strict):
     access_log: LogForm = "json"
 
 
+class Dashboard(Strict):
+    """Where operators reach the dashboard."""
+
+    #: The address that it listens on; beyond loopback it shows nothing without its key.
+    host: str = Field(default=DEFAULT_HOST, pattern=r"^[0-9A-Za-z.:_-]+$", max_length=253)
+    #: Without it, the one after the gateway's.
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class Fleet(Strict):
     """A fleet that could run: every rule holds, or making it raises FleetInvalid."""
 
@@ -62,6 +72,8 @@ class Fleet(Strict):
     grace_s: int = Field(default=DEFAULT_GRACE_S, ge=1, le=86400)
     #: Where clients reach the fleet.
     gateway: Gateway = Gateway()
+    #: Where operators reach the dashboard.
+    dashboard: Dashboard = Dashboard()
     #: The URL of an OpenTelemetry collector that takes spans as OTLP over HTTP, such as
     #: `http://10.0.0.9:4318/v1/traces`; without it nothing is traced.
     traces: str | None = Field(default=None, pattern=r"^https?://[^\s@/]+/\S+$", max_length=1024)
@@ -78,12 +90,25 @@ class Fleet(Strict):
             raise ValueError("is not printable text")
         return None if path is None else posixpath.normpath(posixpath.join(directory, path))
 
+    @field_validator("dashboard")
+    @classmethod
+    def _has_its_own_port(cls, dashboard: Dashboard, info: ValidationInfo) -> Dashboard:
+        gateway = info.data.get("gateway")
+        if gateway is not None and dashboard.port == gateway.port:
+            raise ValueError(f"port {dashboard.port} is the gateway's: give each its own")
+        return dashboard
+
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
         found = problems(self.models, self.device)
         if found:
             raise FleetInvalid(found)
         return self
+
+    @property
+    def dashboard_port(self) -> int:
+        beside = self.gateway.port + (1 if self.gateway.port < LAST_PORT else -1)
+        return self.dashboard.port or beside
 
     def served(self) -> dict[str, Served]:
         """The models with replicas of their own."""

@@ -1,8 +1,8 @@
 """A fleet becomes a plain Serve config. Pure: the same fleet gives the same config, byte for byte.
 
 Rules
-1. One application per replica, named `<model>.<n>`, and the ingress application with the gateways
-   and the Controller.
+1. One application per replica, named `<model>.<n>`, the ingress application with the gateways and
+   the Controller, and the dashboard's.
 2. What a replica is made of stands in its own application's `args` and bundles: a change restarts
    that replica only.
 3. Names, aliases, fallbacks, windows of shared models and the routing stand in the gateways'
@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from cluster.inventory import Inventory
-from cluster.label import ADDRESS_LABEL
+from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
+from deployments.dashboard import dashboard_application
 from deployments.deployed import Deployed
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
@@ -48,8 +49,6 @@ STOP_MARGIN_S = 30
 REPLICA_HEALTH_PERIOD_S = 1
 INGRESS_HEALTH_PERIOD_S = 2
 HEALTH_TIMEOUT_S = 10
-#: Every Ray cluster gives this to its head node alone.
-HEAD_RESOURCE = "node:__internal_head__"
 
 
 def render(
@@ -70,7 +69,11 @@ def render(
         "proxy_location": "Disabled",
         # Serve's schema would listen on every interface.
         "http_options": {"host": "127.0.0.1"},
-        "applications": [ingress_application(fleet, inventory), *replicas],
+        "applications": [
+            ingress_application(fleet, inventory),
+            *replicas,
+            dashboard_application(fleet),
+        ],
     }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
+from cluster.local import LOOPBACK
+from deployments.fleet import Fleet, Gateway
 from ops.errors import NoCompletion
 from serving.gateway.certificate import trusting
 
@@ -36,6 +38,25 @@ class Address:
         )
 
 
+def address_of(gateway: Gateway) -> Address:
+    """Where the gateway of this machine answers."""
+    scheme, certificate = "http", None
+    if gateway.tls is not None:
+        scheme, certificate = "https", Path(gateway.tls.certificate)
+    base_url = f"{scheme}://{reachable(gateway.host)}:{gateway.port}/v1"
+    return Address(base_url, certificate)
+
+
+def dashboard_url(fleet: Fleet) -> str:
+    return f"http://{reachable(fleet.dashboard.host)}:{fleet.dashboard_port}/"
+
+
+def reachable(host: str) -> str:
+    """An address to connect to, as a URL has it: a server may listen on all of them."""
+    host = LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where and how to reach a fleet, and what it answered when it was asked."""
@@ -44,6 +65,7 @@ class Endpoint:
     key: str
     model: str
     said: str
+    dashboard_url: str = ""
 
 
 async def prove(address: Address, key: str, model: str) -> Endpoint:

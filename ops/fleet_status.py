@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from deployments.apply import trimmed
+from deployments.dashboard import OWN_APPLICATIONS
 from deployments.running import addresses_of
 from deployments.serve_control import Application
 from serving.restarts import WINDOW_S
@@ -27,7 +28,7 @@ def fleet_status(
         "replicas": [
             _replica(application, reports.get(name))
             for name, application in applications.items()
-            if name != INGRESS_APPLICATION
+            if name not in OWN_APPLICATIONS
         ],
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),

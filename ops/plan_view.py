@@ -129,6 +129,7 @@ def _actions(plan: Plan) -> Table:
 def _rows(plan: Plan) -> Iterator[tuple[Action, int]]:
     """Every action, but the blocked replicas of a model as one with how many more there are."""
     yield plan.clients, 0
+    yield plan.dashboard, 0
     blocked = Counter(action.model for action in plan.blocked)
     for action in plan.actions:
         if action.verb is not Verb.BLOCKED:
@@ -172,6 +173,7 @@ def as_json(plan: Plan, hints: list[Suggestion], asides: Asides) -> dict[str, An
         "blocked": bool(plan.blocked),
         "models": [_need_json(need) for need in plan.needs.values()],
         "clients": _action_json(plan.clients),
+        "dashboard": _action_json(plan.dashboard),
         "actions": [_action_json(action) for action in plan.actions],
         "nodes": list(_nodes_json(plan)),
         "suggestions": [{"model": hint.model, "change": hint.change} for hint in hints],

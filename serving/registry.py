@@ -125,6 +125,11 @@ class Registry:
         heard = self._replicas.values()
         return frozenset(report.replica_set for at_s, report in heard if now_s - at_s > for_s)
 
+    def silent(self, now_s: float, for_s: float) -> tuple[str, ...]:
+        """The ids of replicas that were not heard of for so long."""
+        heard = self._replicas.values()
+        return tuple(report.replica_id for at_s, report in heard if now_s - at_s > for_s)
+
     def gateways(self, now_s: float) -> tuple[GatewayReport, ...]:
         """The gateways heard of within `FORGET_GATEWAY_S`."""
         fresh = {

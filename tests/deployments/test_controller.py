@@ -11,7 +11,7 @@ import pytest
 from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
 from deployments.deployed import Deployed
-from deployments.ledger.acts import CreateKey, RevokeKey
+from deployments.ledger.acts import CreateKey, RevokeKey, ScaleModel
 from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
@@ -271,6 +271,46 @@ async def _ended(running: Controller) -> None:
     control = running._autoscaler.senses.control
     assert isinstance(control, ServeControl)
     await control.__aexit__()
+
+
+async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
+    settled: Controller,
+) -> None:
+    reply = await settled.perform(ScaleModel("a", 1, 0), "ada")
+    assert reply.refusal is not None
+    assert "without an inventory" in reply.refusal
+    assert (await settled.answer(ListAudit(10))).value == ()
+
+
+async def test_an_order_that_is_obeyed_is_in_the_audit_and_one_that_is_refused_is_not(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    fleet, inventory = models(a="replicas: {min: 0, max: 2}"), nodes(8)
+    async with FakeServe().serving() as serve:
+        monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
+        monkeypatch.setenv("RAY_AUTH_TOKEN", serve.token)
+        serve.run(render(fleet, {}, inventory))
+        await settled.reconfigure(Deployed(fleet, inventory).to_config())
+        assert settled._autoscaler is not None
+        await settled._autoscaler.look()
+        assert (await settled.perform(ScaleModel("a", 3, 0), "ada")).refusal is not None
+        assert (await settled.perform(ScaleModel("a", 2, 0), "ada")).refusal is None
+        assert (await settled.status())["scaling"]["counts"] == {"a": 2}
+        await _ended(settled)
+    [row] = (await settled.answer(ListAudit(10))).value
+    assert (row.who, row.act, row.subject) == ("ada", "ScaleModel", "a")
+
+
+async def test_who_ended_last_and_who_is_silent_is_told_to_who_looks(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await settled.record_usage(lines(usage("first"), usage("second")))
+    assert [each.request_id for each in await settled.recent(1)] == ["second"]
+    await settled.report(REPLICA)
+    assert (await settled.status())["silent"] == ()
+    monkeypatch.setattr(controller, "DOUBT_S", -1.0)
+    assert (await settled.status())["silent"] == (REPLICA.replica_id,)
 
 
 async def test_a_limited_key_is_divided_among_gateways(
