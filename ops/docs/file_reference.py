@@ -9,7 +9,7 @@ from cluster.accelerator import KNOWN_MEMORY_GIB
 from cluster.inventory import Accelerators, Inventory, Machine, Node, Storage
 from cluster.login import NodeSsh, Ssh
 from cluster.strict import Strict
-from deployments.fleet import Fleet, Gateway, Tls
+from deployments.fleet import Dashboard, Fleet, Gateway, Tls
 from deployments.model import Replicas, Scaling, Served, Shared, Unavailable
 from deployments.price import Price
 from ops.docs.comment import meanings
@@ -21,7 +21,8 @@ from ops.errors import OpsError
 PARTS: dict[str, type[Strict]] = {
     part.__name__: part
     for part in (
-        *(Fleet, Gateway, Tls, Served, Shared, Unavailable, Replicas, Scaling, Price),
+        *(Fleet, Gateway, Tls, Dashboard),
+        *(Served, Shared, Unavailable, Replicas, Scaling, Price),
         *(Inventory, Node, Machine, Accelerators, Storage, Ssh, NodeSsh),
     )
 }

@@ -15,6 +15,7 @@ _DOCUMENTS = (
     "ops/decisions/*.md",
     "ops/runbooks/*.md",
     "ops/front_door/*",
+    "ops/dashboard/screenshots/*",
 )
 
 
