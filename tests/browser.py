@@ -1,4 +1,6 @@
-"""A headless Chromium for tests of pages; one for all of a session."""
+"""A headless Chromium for tests of pages; one for each module, whose tests have no event loop of
+their own: what drives the browser keeps one running in this thread meanwhile.
+"""
 
 import os
 import shutil
@@ -11,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 WAIT_MS = 10_000
 
 
-@pytest.fixture(scope="session", name="chromium")
+@pytest.fixture(scope="module", name="chromium")
 def _chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
