@@ -90,7 +90,8 @@ class GatewayCore:
         self.version = -1
         self._heard_s = self.loop.time()
         self._key_news = KeyNews.UNREAD
-        self._has_keys = False
+        #: Whether any snapshot has said which keys there are.
+        self.has_keys = False
         self._usage = NO_USAGE
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
@@ -112,7 +113,7 @@ class GatewayCore:
     @property
     def is_out_of_touch(self) -> bool:
         """No news of keys for so long that one that is taken may have been revoked."""
-        if self._key_news is KeyNews.LOST or not self._has_keys:
+        if self._key_news is KeyNews.LOST or not self.has_keys:
             return True
         return self.silence_s >= self.deadlines.keys_s
 
@@ -128,15 +129,13 @@ class GatewayCore:
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
-        if self._key_news is not KeyNews.UNREAD:
+        if self._key_news is KeyNews.CURRENT:
             self._heard_s = self.loop.time()
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
         self._token = snapshot.internal_token
         self._take_keys(snapshot)
-        self.gate.set_keys(snapshot.keys, snapshot.month)
-        self._usage = snapshot.usage
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
         self.lines.changed()
         self.inquest.apply(snapshot.deaths)
@@ -146,11 +145,15 @@ class GatewayCore:
                 self.queue.wake(replica_set)
 
     def _take_keys(self, snapshot: Snapshot) -> None:
-        """Those of a Controller that has not read any say nothing: the known ones stay."""
+        """Of a Controller that has not read the ledger they say nothing: the known ones stay, with
+        their limits and what was used of them.
+        """
         self._key_news = snapshot.key_news
-        if snapshot.key_news is not KeyNews.UNREAD:
-            self._has_keys = True
+        if snapshot.key_news is KeyNews.CURRENT:
+            self.has_keys = True
             self.auth.apply(snapshot.keys)
+            self.gate.set_keys(snapshot.keys, snapshot.month)
+            self._usage = snapshot.usage
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)
@@ -175,11 +178,17 @@ class GatewayCore:
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
         refusal = admit.check_head(head, self.auth)
-        if refusal is None and head.key is not None and self.is_out_of_touch:
+        if self._cannot_tell(head, refusal):
             return overloaded("Keys cannot be checked at present.")
         if head.key is not None:
             head.accounts = self.gate.accounts(head.key.id)
         return refusal
+
+    def _cannot_tell(self, head: Head, refusal: ApiError | None) -> bool:
+        """Whether a key that was taken may have been revoked, or one that was not may be good."""
+        if refusal is None:
+            return head.key is not None and self.is_out_of_touch
+        return refusal.refusal is Refusal.INVALID_API_KEY and not self.has_keys
 
     def answered(self, exchange: Exchange, bill: Bill | None = None) -> None:
         """An exchange has ended; with its bill where a model was asked."""

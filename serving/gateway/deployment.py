@@ -172,7 +172,8 @@ class Gateway:
         self._core.heard()
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)
-            self._informed.set()
+            if self._core.has_keys:
+                self._informed.set()
 
     async def _lend(self, report: ShareReport) -> Lease | None:
         return await self._controller.lend.remote(report)

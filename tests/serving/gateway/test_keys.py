@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving.keys import new_secret
+from serving.limits.terms import Limits
 from serving.snapshot import KeyNews, KeyUsage, Snapshot, UsageReport
 from tests.fakes import TOKEN, FakeReplica, dies_after
 from tests.serving.gateway.rig import (
@@ -121,6 +122,33 @@ async def test_a_controller_that_has_read_no_keys_takes_none_away(rig: Rig) -> N
     publish(rig, 51, key_news=KeyNews.CURRENT)
     rig.core.heard()
     assert rig.core._heard_s > heard_s
+
+
+async def test_before_any_key_was_read_none_is_called_wrong(
+    tmp_path: Path, replica: FakeReplica
+) -> None:
+    async with gateway(tmp_path, replica) as rig:
+        rig.core.has_keys = False
+        rig.core.auth.apply(())
+        for news in (KeyNews.UNREAD, KeyNews.LOST):
+            publish(rig, 50, keys=(), key_news=news)
+            reply = await rig.chat()
+            assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
+            assert (await rig.ask("GET", "/v1/models", authorization="-")).status == 401
+        publish(rig, 51)
+        assert (await rig.chat()).status == 200
+
+
+async def test_what_was_used_of_a_limit_stays_used_when_a_controller_has_read_no_keys(
+    tmp_path: Path, replica: FakeReplica
+) -> None:
+    async with gateway(tmp_path, replica) as rig:
+        rig.keys = (replace(KEY_RECORD, limits=Limits(requests_per_minute=1)),)
+        rig.publish()
+        before = rig.core.gate.accounts(KEY_RECORD.id)
+        assert before
+        publish(rig, 50, keys=(), key_news=KeyNews.UNREAD)
+        assert rig.core.gate.accounts(KEY_RECORD.id) == before
 
 
 async def test_keys_that_nobody_knows_any_more_are_refused_and_not_called_wrong(rig: Rig) -> None:
