@@ -129,8 +129,8 @@ class Controller:
         if now_s < self._settled_at_s:
             return None
         reports = self._reports()
-        nodes = None if self._autoscaler is None else self._autoscaler.senses.live()
-        return Sight(reports.replicas, reports.gateways, nodes, self._registry.quarantined)
+        quarantined = self._registry.quarantined
+        return Sight(reports.replicas, reports.gateways, self._live(), quarantined)
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -287,6 +287,7 @@ class Controller:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
         replicas, gateways = self._registry.replicas(now_s), self._registry.gateways(now_s)
+        live = self._live()
         return {
             "replicas": [asdict(report) for report in replicas],
             "gateways": [asdict(replace(report, counts=())) for report in gateways],
@@ -297,14 +298,13 @@ class Controller:
             "keys": self._registry.key_count,
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
-            "live": self._live(),
+            "live": None if live is None else sorted(live),
             "events": [asdict(event) for event in self._chronicle.recent()],
         }
 
-    def _live(self) -> list[str] | None:
+    def _live(self) -> frozenset[str] | None:
         """The addresses of the nodes that live; None where nobody watches them."""
-        live = None if self._autoscaler is None else self._autoscaler.senses.live()
-        return None if live is None else sorted(live)
+        return None if self._autoscaler is None else self._autoscaler.senses.live()
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:

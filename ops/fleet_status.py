@@ -12,7 +12,7 @@ from rich.table import Table
 from deployments.apply import trimmed
 from deployments.dashboard import OWN_APPLICATIONS
 from deployments.running import addresses_of
-from deployments.serve_control import Application
+from deployments.serve_control import Application, user_config
 from serving.restarts import WINDOW_S
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -80,15 +80,11 @@ def scaling_lines(view: Mapping[str, Any]) -> Iterator[str]:
 def _models(
     applications: Mapping[str, Application], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    ingress = applications.get(INGRESS_APPLICATION)
-    deployments = (ingress.config or {}).get("deployments", ()) if ingress else ()
-    config: Mapping[str, Any] = next(
-        (each for each in deployments if each["name"] == GATEWAY_DEPLOYMENT), {}
-    )
+    told = user_config(applications, INGRESS_APPLICATION, GATEWAY_DEPLOYMENT)
     ready = [each["replica_set"] for each in reports.values() if each["phase"] == "ready"]
     return [
         {**model, "ready_replicas": ready.count(model["replica_set"])}
-        for model in config.get("user_config", {}).get("models", ())
+        for model in told.get("models", ())
     ]
 
 

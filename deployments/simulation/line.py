@@ -39,7 +39,7 @@ class Line:
         """Whether there is a place now; then it is taken."""
         goes = self._queue.goes_at_once(claim, self.places(), self.agenda.now_s)
         if goes:
-            request.claim, request.has_begun = claim, False
+            request.starts(claim)
         return goes
 
     def wait(self, request: Request, claim: Claim) -> bool:
@@ -76,7 +76,7 @@ class Line:
                 return
             request = ticket.item
             self.waiting_tokens -= request.arrival.prompt_tokens
-            request.claim, request.has_begun = ticket.claim, False
+            request.starts(ticket.claim)
             self.go(request)
 
     def _too_late(self, ticket: Ticket[Request]) -> None:

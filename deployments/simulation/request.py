@@ -1,4 +1,4 @@
-"""One request on its way through the simulated gateways. Values that change; decides nothing."""
+"""One request on its way through the simulated gateways. Decides nothing."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,3 +27,7 @@ class Request:
     flight: Flight | None = None
     #: Ends the flight.
     landing: ExitStack = field(default_factory=ExitStack)
+
+    def starts(self, claim: Claim) -> None:
+        """Its turn has come, once more after a replica was lost."""
+        self.claim, self.has_begun = claim, False

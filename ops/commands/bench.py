@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,9 +14,14 @@ from ops.commands.endpoint_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ops.endpoint import Address
+    from ops.endpoint_client import EndpointClient
     from ops.fleet_bench.load import Load
     from ops.fleet_bench.point import Point
+
+T = TypeVar("T")
 
 DEFAULT_CLIENTS = "1,4,16"
 MOST_CLIENTS = 4096
@@ -124,27 +129,20 @@ def bench(  # noqa: PLR0913 - one for each option of the command line
 
 
 def _model(address: "Address", key: str, model: str | None) -> str:
+    return _asked(address, key, lambda client: client.resolved(model))
+
+
+def _asked(address: "Address", key: str, ask: "Callable[[EndpointClient], Awaitable[T]]") -> "T":
+    """One question to the endpoint."""
     import asyncio
 
     from ops.endpoint_client import EndpointClient
 
-    async def resolved() -> str:
+    async def answer() -> "T":
         async with EndpointClient(address, key) as client:
-            return await client.resolved(model)
+            return await ask(client)
 
-    return asyncio.run(resolved())
-
-
-def _models(address: "Address", key: str) -> tuple[str, ...]:
-    import asyncio
-
-    from ops.endpoint_client import EndpointClient
-
-    async def listed() -> tuple[str, ...]:
-        async with EndpointClient(address, key) as client:
-            return await client.models()
-
-    return asyncio.run(listed())
+    return asyncio.run(answer())
 
 
 def _points(address: "Address", key: str, load: "Load", clients: tuple[int, ...]) -> "list[Point]":
@@ -263,7 +261,8 @@ def play_trace(  # noqa: PLR0913 - one for each option of the command line
     from ops.fleet_bench.replay import play
 
     address, known = chosen_address(url), chosen_key(key)
-    names = {name: name for name in _models(address, known)}
+    listed = _asked(address, known, lambda client: client.models())
+    names = {name: name for name in listed}
     default = None if model is None else _model(address, known, model)
     trace = load_trace(path, Names(names, default), block_tokens)
     trace = replace(trace, arrivals=trace.arrivals[:requests])

@@ -11,7 +11,7 @@ from deployments.deployed import Deployed, from_config
 from deployments.ledger.acts import Act
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Reply, SumUsage
-from deployments.serve_control import Application, ServeControl
+from deployments.serve_control import Application, ServeControl, user_config
 from ops.dashboard.facts import Books, Facts
 from ops.model_logs import lines_of, processes_of
 from ops.period import first_of_month, today
@@ -116,14 +116,7 @@ class FleetSource:
 
     def _read(self, applications: dict[str, Application]) -> Deployed | None:
         """The fleet and the inventory that the Controller was given, read when they changed."""
-        config = _controller_config(applications)
+        config = user_config(applications, INGRESS_APPLICATION, CONTROLLER_DEPLOYMENT)
         if config != self._deployed[0]:
             self._deployed = (config, from_config(config) if config else None)
         return self._deployed[1]
-
-
-def _controller_config(applications: dict[str, Application]) -> Any:
-    ingress = applications.get(INGRESS_APPLICATION)
-    deployments = (ingress.config or {}).get("deployments", ()) if ingress else ()
-    configs = {each["name"]: each.get("user_config") for each in deployments}
-    return configs.get(CONTROLLER_DEPLOYMENT)

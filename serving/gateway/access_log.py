@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from serving.gateway.answers import CLIENT_LEFT
+from serving.gateway.answers import reason_word, route_word, status_of
 from serving.gateway.bill import Bill
 from serving.gateway.config import LogForm
 from serving.gateway.exchange import Exchange
@@ -140,10 +140,8 @@ class AccessLog:
 
 
 def _line(exchange: Exchange, bill: Bill | None, now_s: float) -> Line:
-    kind, refusal = exchange.head.kind, exchange.refusal
-    route = "none" if kind is None else kind.name.lower()
-    reason = "" if refusal is None else refusal.name.lower()
-    status = exchange.status or CLIENT_LEFT
+    route, status = route_word(exchange.head.kind), status_of(exchange)
+    reason = "" if exchange.refusal is None else reason_word(exchange.refusal)
     theirs = exchange.client_id
     record = None if bill is None else bill.record
     if bill is None or record is None:

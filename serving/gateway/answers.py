@@ -12,6 +12,21 @@ from serving.gateway.route import Kind
 CLIENT_LEFT = 499
 
 
+def status_of(exchange: Exchange) -> int:
+    """Of an exchange that has ended."""
+    return exchange.status or CLIENT_LEFT
+
+
+def route_word(kind: Kind | None) -> str:
+    """A route as a label; a path that is none has one too."""
+    return "none" if kind is None else kind.name.lower()
+
+
+def reason_word(refusal: Refusal) -> str:
+    """Why a request was refused, as a label."""
+    return refusal.name.lower()
+
+
 class Answers:
     def __init__(self) -> None:
         self.by_status: Counter[tuple[Kind | None, int]] = Counter()
@@ -19,6 +34,6 @@ class Answers:
 
     def add(self, exchange: Exchange) -> None:
         """Takes an exchange that has ended."""
-        self.by_status[exchange.head.kind, exchange.status or CLIENT_LEFT] += 1
+        self.by_status[exchange.head.kind, status_of(exchange)] += 1
         if exchange.refusal is not None:
             self.by_reason[exchange.refusal] += 1

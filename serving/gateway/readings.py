@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from serving import histogram
 from serving.counts import OUTCOMES, ModelCounts
-from serving.gateway.answers import Answers
+from serving.gateway.answers import Answers, reason_word, route_word
 from serving.metrics import families
 from serving.metrics.exposition import Histogram, Reading, by_value
 from serving.routing.table import Slot
@@ -60,7 +60,6 @@ def _of_replicas(slots: Iterable[Slot]) -> Iterator[Reading]:
 
 def _of_answers(answers: Answers) -> Iterator[Reading]:
     for (kind, status), count in answers.by_status.items():
-        route = "none" if kind is None else kind.name.lower()
-        yield Reading(families.ANSWERS, count, (route, str(status)))
+        yield Reading(families.ANSWERS, count, (route_word(kind), str(status)))
     for refusal, count in answers.by_reason.items():
-        yield Reading(families.REFUSALS, count, (refusal.name.lower(),))
+        yield Reading(families.REFUSALS, count, (reason_word(refusal),))

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from serving.gateway.answers import CLIENT_LEFT
+from serving.gateway.answers import reason_word, status_of
 from serving.gateway.bill import Bill
 from serving.gateway.exchange import Exchange
 
@@ -62,7 +62,7 @@ class Trace:
 
     def end(self, exchange: Exchange, bill: Bill) -> None:
         span, record = self._span, bill.record
-        span.set_attribute("http.response.status_code", exchange.status or CLIENT_LEFT)
+        span.set_attribute("http.response.status_code", status_of(exchange))
         if record is not None:
             span.set_attributes(
                 {
@@ -77,7 +77,7 @@ class Trace:
                 }
             )
         if exchange.refusal is not None:
-            span.set_status(StatusCode.ERROR, exchange.refusal.name.lower())
+            span.set_status(StatusCode.ERROR, reason_word(exchange.refusal))
         span.end()
 
 

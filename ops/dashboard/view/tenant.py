@@ -1,7 +1,7 @@
 """Tenants and their keys: what they may use and what they have used this month. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from deployments.ledger.questions import KeyRow
 from ops.dashboard.facts import Books, Facts
@@ -83,6 +83,5 @@ def _state(row: KeyRow, now_s: float) -> str:
 
 
 def _limits(limits: Limits) -> Iterable[str]:
-    for name, value in asdict(limits).items():
-        if value is not None:
-            yield f"{name.replace('_', ' ')} {value:,}"
+    for name, value in limits.given.items():
+        yield f"{name.replace('_', ' ')} {value:,}"
