@@ -1,4 +1,8 @@
-"""The dashboard as it is served: on a real port, in a thread with a loop of its own."""
+"""The dashboard as it is served: on a real port, in a thread with a loop of its own.
+
+The loop is uvloop's, as an actor's of Ray is: asyncio's own forgets a connection that arrives while
+its server closes, and a browser opens some ahead of need.
+"""
 
 import asyncio
 import itertools
@@ -7,6 +11,8 @@ import threading
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+import uvloop
 
 from ops.dashboard.app import app
 from ops.dashboard.door import Door
@@ -31,7 +37,7 @@ class Site:
         self.source = source
         self._host = host
         self._gateway = gateway or "http://127.0.0.1:1/v1"
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
 
