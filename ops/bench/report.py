@@ -7,11 +7,6 @@ from ops.bench.results import Results, errors, noise
 from ops.bench.shape import Shape
 from ops.bench.table import Table
 
-#: Of RESULTS.md; from where it lies.
-ELSEWHERE = """\
-Measured elsewhere: [routers on a recorded load](ROUTERS.md), [kernels of an H100](KERNELS.md),
-[simulator and engine](../decisions/0020-simulation.md).
-"""
 NOTES = """\
 - `*` the rig had no processor time left and the gateway did: the rate is the rig's limit.
   Compare CPU then.
@@ -90,7 +85,7 @@ def _paced_table(results: Results, shape: Shape) -> Table:
 
 
 def page(results: Results) -> str:
-    """The whole of RESULTS.md."""
+    """Its section of RESULTS.md."""
     machine, window = results.machine, results.window
     parts = [
         "# The gateway beside its rivals on one core\n",
@@ -98,7 +93,6 @@ def page(results: Results) -> str:
         f"Python {machine.python}. `{results.command}`: {results.rounds} rounds, "
         f"{window.duration_s:g} s a load after {window.warmup_s:g} s of warm-up. "
         f"{noise(results)}\n",
-        ELSEWHERE,
         NOTES,
         *(table.markdown() for table in tables(results)),
         "## Set up as\n",
