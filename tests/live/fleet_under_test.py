@@ -2,6 +2,7 @@
 user would.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,13 +13,16 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import openai
 
 from cluster.local import LocalRay
 from cluster.processes import session_members
+from ops.fleet_look import look_once
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "deployments" / "demo" / "model"
@@ -126,7 +130,12 @@ class LiveFleet:
         return done.choices[0].message.content or ""
 
     def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.run("status", "--json").stdout))
+        """What `flotilla status --json` prints. Asked in this process: a command takes a core for
+        seconds, and tests look often.
+        """
+        # In a thread of its own: where a browser is driven this one has a loop that runs.
+        with patch.dict(os.environ, self.environment), ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, look_once()).result()
 
     def replica(self, application: str) -> dict[str, Any]:
         """The Controller's record of a replica, waiting until there is a ready one."""
@@ -166,8 +175,8 @@ class LiveFleet:
 
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
-    """Looks until there is something to see; fails with `what` was waited for. A look that runs a
-    command takes seconds of a core: what is waited for gets twice as many.
+    """Looks until there is something to see; fails with `what` was waited for. Looking takes time
+    of a core: what is waited for gets twice as much.
     """
     end_s = time.monotonic() + deadline_s
     while (began_s := time.monotonic()) < end_s:
