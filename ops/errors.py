@@ -21,6 +21,7 @@ OpsError
 ├── KeyMissing          no key was given, and none lies here
 ├── AnswerCut           an answer began and did not end
 ├── PlotsMissing        matplotlib is not installed
+├── AdvisoriesUnknown   nobody could be asked for holes in what is locked
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -177,6 +178,10 @@ class PlotsMissing(OpsError):
 
     def __init__(self) -> None:
         super().__init__("--plots needs matplotlib: `pip install 'flotilla[plots]'`")
+
+
+class AdvisoriesUnknown(OpsError):
+    """Nobody could be asked for holes in what is locked."""
 
 
 class FileNotWritten(OpsError):
