@@ -2,6 +2,7 @@
 and everything else by hand.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -131,6 +132,35 @@ class FakeFleet:
     def fails(self, name: str, why: str) -> None:
         was = self.applications[name]
         self.applications[name] = replace(was, status=Status.UNHEALTHY, message=why)
+
+
+class FakeControl:
+    """Serve, which runs at once whatever it is told to run."""
+
+    def __init__(self, fleet: FakeFleet) -> None:
+        self._fleet = fleet
+        #: Applications that never come up, and what Serve says of them.
+        self.broken: dict[str, str] = {}
+        self.puts = 0
+        #: Nobody is told how it went until this is set.
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.is_asked = asyncio.Event()
+
+    async def applications(self) -> dict[str, Application]:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return dict(self._fleet.applications)
+
+    async def put(self, config: Mapping[str, Any]) -> None:
+        self.puts += 1
+        self._fleet.applications = {
+            name: self._application(name, each) for name, each in applications_of(config).items()
+        }
+
+    def _application(self, name: str, config: Mapping[str, Any]) -> Application:
+        why = self.broken.get(name, "")
+        return Application(name, Status.DEPLOY_FAILED if why else Status.RUNNING, why, config, ())
 
 
 def report(name: str, config: Mapping[str, Any]) -> ReplicaReport:
