@@ -290,7 +290,7 @@ class Controller:
         live = self._live()
         return {
             "replicas": [asdict(report) for report in replicas],
-            "gateways": [asdict(replace(report, counts=())) for report in gateways],
+            "gateways": [asdict(replace(report, counts=(), deaths=())) for report in gateways],
             "models": [asdict(figures) for figures in self._traffic.figures(now_s)],
             "replica_sets": [asdict(figures) for figures in of_sets(replicas, gateways)],
             "quarantined": self._registry.quarantined,

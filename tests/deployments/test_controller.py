@@ -64,6 +64,15 @@ async def asked(
     return task, asyncio.get_running_loop().time()
 
 
+async def test_status_is_told_also_of_gateways_that_replicas_died_at(settled: Controller) -> None:
+    death = Death(b"\xff" * 16, ("demo.0#1",))
+    await settled.exchange(replace(GATEWAY, deaths=(death,)), -1)
+    await settled.check_health()
+    async with ControlClient() as client:
+        (gateway,) = (await client.status())["gateways"]
+    assert gateway["gateway_id"] == GATEWAY.gateway_id
+
+
 async def test_who_knows_nothing_is_answered_at_once(settled: Controller) -> None:
     snapshot = await asyncio.wait_for(settled.exchange(GATEWAY, -1), controller.SHORTEST_HOLD_S)
     assert snapshot is not None
