@@ -50,6 +50,8 @@ class FakeFleet:
     lines: tuple[UsageLine, ...] = ()
     problems: tuple[str, ...] = ()
     quarantined: int = 0
+    #: By holder of a limit.
+    refused: dict[str, int] = field(default_factory=dict)
     #: What was asked for, and by whom.
     acts: list[tuple[Act, str]] = field(default_factory=list)
     looks: int = 0
@@ -104,6 +106,7 @@ class FakeFleet:
             "models": [asdict(each) for each in self.figures.values()],
             "replica_sets": [asdict(SetFigures(name, 1, 1, 0, 0, 2, 0.0, 0.0)) for name in "ab"],
             "quarantined": self.quarantined,
+            "refused": self.refused,
             "scaling": {"counts": self.counts(), "why": {"a": "1: as it should be"}, "history": []},
             "silent": sorted(self.silent),
             "live": sorted(self.live),

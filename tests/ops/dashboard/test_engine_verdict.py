@@ -20,7 +20,7 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
     path = tmp_path / "python"
     path.write_text(f"#!/bin/sh\ncat > {tmp_path}/asked\n{script}\n")
     path.chmod(0o700)
-    monkeypatch.setattr(module.sys, "executable", str(path))
+    monkeypatch.setattr("sys.executable", str(path))
 
 
 async def test_where_there_is_nothing_to_ask_nobody_is_asked(
