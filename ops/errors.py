@@ -25,6 +25,7 @@ OpsError
 │   ├── PlanStale           something else runs than when its plan was shown
 │   ├── FleetUnknown        it is not among those that ran
 │   └── CommandNeeded       `flotilla deploy` can do it, and the dashboard cannot
+├── AdvisoriesUnknown   nobody could be asked for holes in what is locked
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -206,6 +207,10 @@ class CommandNeeded(PlanRefused):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"{why}: run `flotilla deploy FLEET` on the head")
+
+
+class AdvisoriesUnknown(OpsError):
+    """Nobody could be asked for holes in what is locked."""
 
 
 class FileNotWritten(OpsError):

@@ -135,6 +135,7 @@ PURE = (
     "ops/onramp.py",
     "ops/top_view.py",
     "ops/bench/routers/engine.py",
+    "ops/advisories/verdict.py",
     "ops/bench/routers/metrics.py",
     "ops/bench/routers/outcome.py",
     "ops/bench/routers/prefix_cache.py",

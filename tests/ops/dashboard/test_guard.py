@@ -174,7 +174,7 @@ def test_a_session_that_signed_out_acts_no_more(site: Site, fleet: FakeFleet) ->
     assert fleet.acts == []
 
 
-def test_beyond_loopback_everything_but_signing_in_asks_for_the_key(fleet: FakeFleet) -> None:
+def test_62_beyond_loopback_everything_but_signing_in_asks_for_the_key(fleet: FakeFleet) -> None:
     with Site(fleet, host="10.0.0.1") as site:
         for path in ("/", "/live", "/requests", "/playground", "/acts/scale?model=a"):
             assert status(site, path) == 303
