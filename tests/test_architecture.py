@@ -126,6 +126,7 @@ PURE = (
     "ops/dashboard/facts.py",
     "ops/dashboard/html",
     "ops/dashboard/view",
+    "ops/dashboard/wanted.py",
     "ops/conversation.py",
     "ops/fleet_bench/baseline.py",
     "ops/fleet_bench/load.py",
