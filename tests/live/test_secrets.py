@@ -24,7 +24,7 @@ KINDS = ("actors", "tasks", "workers", "nodes", "jobs", "runtime_envs")
 def secrets(fleet: LiveFleet) -> dict[str, str]:
     """What to look for, by its name. Of a key only the secret part is one."""
     kept = {name: (fleet.home / name).read_text().strip() for name in KEPT}
-    kept["client_key"] = kept["client_key"].rpartition("-")[2]
+    kept["client_key"] = kept["client_key"].split("-", 2)[2]
     return {**kept, "a prompt": PROMPT, "HF_TOKEN": HUB_TOKEN}
 
 
@@ -33,11 +33,13 @@ def found(where: str, text: str, planted: Mapping[str, str]) -> list[str]:
 
 
 def files(fleet: LiveFleet) -> Iterator[Path]:
-    """All that the fleet and Ray have written, the ledger too."""
+    """All that the fleet and Ray have written, the ledger too. Folders come and go meanwhile, which
+    `rglob` would stumble over.
+    """
     holders = {fleet.home / name for name in KEPT}
-    for path in fleet.home.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path not in holders:
-            yield path
+    for folder, _, names in os.walk(fleet.home):
+        paths = {Path(folder, name) for name in names} - holders
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
 
 
 def text_of(path: Path) -> str:
