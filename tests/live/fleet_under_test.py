@@ -32,8 +32,6 @@ COMMAND_DEADLINE_S = 900
 WAIT_S = 120.0
 #: The end tokens of the demo model, forbidden.
 NEVER_ENDS = {"0": -100, "2": -100}
-#: In the environment of everything, as an operator's own would be; nothing here asks a hub.
-HUB_TOKEN = "hf_planted4711ofAnOperator"
 QUESTION = "How do I create an API key?"
 
 T = TypeVar("T")
@@ -63,8 +61,7 @@ class LiveFleet:
     def environment(self) -> dict[str, str]:
         inherited = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
         ray = LocalRay.started_in(self.home)
-        own = {"FLOTILLA_HOME": str(self.home), "HF_TOKEN": HUB_TOKEN}
-        return {**inherited, **own, **(ray.environment() if ray else {})}
+        return {**inherited, "FLOTILLA_HOME": str(self.home), **(ray.environment() if ray else {})}
 
     def file(self, models: str) -> Path:
         """A fleet file with these models."""
