@@ -296,6 +296,7 @@ class Controller:
             "quarantined": self._registry.quarantined,
             "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
+            "refused": self._lender.refused(now_s),
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": None if live is None else sorted(live),

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from string import ascii_letters, digits
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +35,8 @@ SIGNS: Mapping[Verb, tuple[str, str]] = {
 MARKS = ascii_letters[26:] + ascii_letters[:26] + digits
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_red", "bright_cyan", "white")
 FREE = "·"
+#: Of a plan that goes into a file, a pipe or a page.
+FILE_COLUMNS = 132
 #: Columns that are never broken over lines.
 FIXED = ("model", "replica", "action", "node", "nodes", "window", "shape")
 
@@ -53,6 +56,14 @@ def view(fleet: Fleet, plan: Plan, hints: list[Suggestion], asides: Asides) -> R
     parts += [Text(note, style="yellow") for note in [*asides.notes, *plan.notes]]
     parts += [_titled("blocked", asides.blocked), _titled("would make it fit (tried)", hints)]
     return Group(*parts, "", Text(summary(plan), style="bold"))
+
+
+def text_of(fleet: Fleet, plan: Plan, hints: list[Suggestion], asides: Asides) -> str:
+    """The same without colours."""
+    console = Console(file=StringIO(), width=FILE_COLUMNS, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(view(fleet, plan, hints, asides))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _titled(title: str, lines: Sequence[object]) -> RenderableType:

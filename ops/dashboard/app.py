@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
-    HTMLResponse,
     PlainTextResponse,
     RedirectResponse,
     Response,
@@ -22,9 +21,12 @@ from starlette.types import ASGIApp
 
 from deployments.errors import DeploymentError
 from deployments.recent import MOST
+from ops.dashboard.answer import fragment, page, signed_in
 from ops.dashboard.body import TooLarge, form
 from ops.dashboard.deed import DEEDS, Deed, Values, ValuesUnusable
+from ops.dashboard.deploys import Deploys
 from ops.dashboard.door import SESSION_S, Door, Visitor
+from ops.dashboard.fleet_pages import fleet_routes
 from ops.dashboard.guard import SESSION_COOKIE, SIGN_IN, Guard
 from ops.dashboard.html import forms
 from ops.dashboard.html.page import overview, shell
@@ -50,7 +52,7 @@ class Pages:
 
     # Looking
     async def overview(self, request: Request) -> Response:
-        return _page(overview(await self._watch.fresh(), _visitor(request)))
+        return page(overview(await self._watch.fresh(), signed_in(request)))
 
     async def live(self, _: Request) -> Response:
         """Server-sent events, each with the HTML of a part of the page that has changed."""
@@ -62,39 +64,39 @@ class Pages:
         text = request.query_params.get("text", "").strip()[:SEARCH_CHARS]
         lines = await self._source.recent(MOST)
         shown = matching(requests(lines, self._watch.key_names), text, FOUND_SHOWN)
-        return _page(found(shown, len(lines)))
+        return page(found(shown, len(lines)))
 
     async def log(self, request: Request) -> Response:
         """What a replica prints may say more than a stranger should know."""
-        if _visitor(request) is None:
-            return _fragment(forms.sign_in_first())
+        if signed_in(request) is None:
+            return fragment(forms.sign_in_first())
         name = request.query_params.get("replica", "")[:SEARCH_CHARS]
         try:
-            return _fragment(forms.log(name, await self._source.log(name)))
+            return fragment(forms.log(name, await self._source.log(name)))
         except TimeoutError:
-            return _fragment(forms.refused(name, "its node does not give the log in time"))
+            return fragment(forms.refused(name, "its node does not give the log in time"))
         except (OpsError, DeploymentError) as error:
-            return _fragment(forms.refused(name, str(error)))
+            return fragment(forms.refused(name, str(error)))
 
     async def playground(self, request: Request) -> Response:
         await self._watch.fresh()
-        visitor = _visitor(request)
+        visitor = signed_in(request)
         models = self._watch.page.models
-        return _page(shell(visitor, [], playground(models, self._chat.base_url, visitor)))
+        return page(shell(visitor, [], playground(models, self._chat.base_url, visitor)))
 
     async def ask(self, request: Request) -> Response:
         return await self._chat.ask(request)
 
     # Who it is
     async def sign_in_form(self, _: Request) -> Response:
-        return _page(shell(None, [], forms.sign_in_form()))
+        return page(shell(None, [], forms.sign_in_form()))
 
     async def sign_in(self, request: Request) -> Response:
         values = await form(request)
         session = self._door.sign_in(values.get("name", ""), values.get("key", ""))
         if session is None:
             problem = "this is not the dashboard's key, or no name"
-            return _page(shell(None, [], forms.sign_in_form(problem)), 401)
+            return page(shell(None, [], forms.sign_in_form(problem)), 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             SESSION_COOKIE, session, max_age=int(SESSION_S), httponly=True, samesite="strict"
@@ -108,17 +110,17 @@ class Pages:
     # Acting
     async def deed_form(self, request: Request) -> Response:
         deed, values = _deed(request), dict(request.query_params)
-        if _visitor(request) is None:
-            return _fragment(forms.sign_in_first())
+        if signed_in(request) is None:
+            return fragment(forms.sign_in_first())
         body = deed.body(values, self._watch.page)
         path = request.url.path
-        return _fragment(forms.ask(path, deed.title(values), deed.confirm, values, body))
+        return fragment(forms.ask(path, deed.title(values), deed.confirm, values, body))
 
     async def do(self, request: Request) -> Response:
-        deed, values, visitor = _deed(request), await form(request), _visitor(request)
+        deed, values, visitor = _deed(request), await form(request), signed_in(request)
         if visitor is None:
             raise HTTPException(401)
-        return _fragment(await self._done(deed, values, visitor))
+        return fragment(await self._done(deed, values, visitor))
 
     async def _done(self, deed: Deed, values: Values, visitor: Visitor) -> h.Node:
         title = deed.title(values)
@@ -133,7 +135,7 @@ class Pages:
         return forms.done(title, str(reply.value or ""))
 
 
-def app(watch: Watch, door: Door, source: Source, chat: Playground) -> ASGIApp:
+def app(watch: Watch, door: Door, source: Source, chat: Playground, deploys: Deploys) -> ASGIApp:
     pages = Pages(watch, door, source, chat)
     routes = [
         Route("/", pages.overview),
@@ -147,6 +149,7 @@ def app(watch: Watch, door: Door, source: Source, chat: Playground) -> ASGIApp:
         Route("/sign-out", pages.sign_out, methods=["POST"]),
         Route("/acts/{deed}", pages.deed_form),
         Route("/acts/{deed}", pages.do, methods=["POST"]),
+        *fleet_routes(deploys),
         Mount("/assets", StaticFiles(directory=ASSETS_FOLDER)),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={TooLarge: _too_large}), door)
@@ -157,19 +160,6 @@ def _deed(request: Request) -> Deed:
     if deed is None:
         raise HTTPException(404, "There is no such act.")
     return deed
-
-
-def _visitor(request: Request) -> Visitor | None:
-    visitor: Visitor | None = request.state.visitor
-    return visitor
-
-
-def _page(content: h.Renderable, status: int = 200) -> Response:
-    return HTMLResponse(str(content), status)
-
-
-def _fragment(content: h.Node) -> Response:
-    return HTMLResponse(str(h.fragment[content]))
 
 
 async def _events(news: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -22,9 +22,9 @@ async def bounded(request: Request, most_bytes: int) -> bytes:
     return bytes(body)
 
 
-async def form(request: Request) -> dict[str, str]:
+async def form(request: Request, most_bytes: int = MOST_FORM_BYTES) -> dict[str, str]:
     """The fields of a form, the last of each name. Raises TooLarge."""
-    body = await bounded(request, MOST_FORM_BYTES)
+    body = await bounded(request, most_bytes)
     text = body.decode("utf-8", "replace")
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))

@@ -20,6 +20,7 @@ from deployments.dashboard import DASHBOARD_DEPLOYMENT
 from deployments.fleet import Gateway
 from deployments.serve_control import ServeControl
 from ops.dashboard.app import app
+from ops.dashboard.deploys import Deploys
 from ops.dashboard.door import Door
 from ops.dashboard.playground import Playground
 from ops.dashboard.server import Server
@@ -41,7 +42,8 @@ class Dashboard:
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))
-        self._server = Server(app(watch, door, source, chat))
+        self._deploys = Deploys(self._control, home())
+        self._server = Server(app(watch, door, source, chat, self._deploys))
         await self._server.start(_listen(host, port))
         self._watching = asyncio.create_task(watch.run())
 
@@ -60,6 +62,7 @@ class Dashboard:
 
     async def _leave(self, server: Server) -> None:
         self._watching.cancel()
+        await self._deploys.close()
         await server.stop()
         await self._control.__aexit__()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _TEST = re.compile(r"^(?:async )?def (test_(\d\d)_\w+)", re.MULTILINE)
 #: What a fault is made on, by the folder of its test; the others need no Ray.
-RIGS = {"live": "Ray, real engines", "hosts": "several hosts"}
+RIGS = {"live": "Ray, real engines", "hosts": "several hosts", "cluster": "network namespaces"}
 SCRIPTED = "scripted engines"
 
 

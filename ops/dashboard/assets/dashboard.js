@@ -29,6 +29,16 @@ function switchTheme() {
   localStorage.setItem("theme", root.dataset.theme);
 }
 
+// A file becomes the text that is sent; what is too large for a fleet is refused where it is read.
+async function showFile(input) {
+  const file = input.files[0];
+  if (!file) return;
+  const { text, file: name } = input.form.elements;
+  text.value = "";
+  text.value = await file.slice(0, Number(input.dataset.mostBytes) + 1).text();
+  name.value = file.name;
+}
+
 const theme = localStorage.getItem("theme");
 if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
 
@@ -47,5 +57,8 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-close]")) closeDialog();
   if (event.target.id === "dialog-frame") closeDialog();
   if (event.target.id === "theme") switchTheme();
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-most-bytes]")) showFile(event.target);
 });
 if (isLive()) setInterval(showConnection, 1000);

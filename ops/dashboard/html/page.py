@@ -81,13 +81,17 @@ def shell(visitor: Visitor | None, nav: list[h.Element], *content: h.Node) -> h.
             h.header(".container-fluid")[
                 h.nav[
                     h.ul[h.li[h.a(href="/")[h.strong["Flotilla"]]]],
-                    h.ul[nav, h.li[h.a(href="/playground")["playground"]], _theme(), _who(visitor)],
+                    h.ul[nav, _pages(), _theme(), _who(visitor)],
                 ]
             ],
             h.main(".container-fluid")[content],
             h.dialog(id="dialog-frame", aria_label="Act")[h.article(id="dialog")],
         ],
     ]
+
+
+def _pages() -> h.Node:
+    return [h.li[h.a(href=f"/{name}")[name]] for name in ("fleet", "playground")]
 
 
 def _theme() -> h.Element:

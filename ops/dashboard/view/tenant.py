@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from deployments.ledger.questions import KeyRow
 from ops.dashboard.facts import Books, Facts
-from serving.limits.terms import Limits
+from serving import money
+from serving.limits.terms import Limits, tenant_holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,10 @@ class KeyView:
     models: tuple[str, ...]
     requests: int
     tokens: int
+    #: This month, in nanos of the currency of the prices.
+    cost_nanos: int
+    #: Requests of the last minute that its own limits refused.
+    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,11 @@ class TenantView:
     name: str
     weight: int
     priority: str
+    #: Of all its keys together.
+    limits: tuple[str, ...]
     keys: tuple[KeyView, ...]
+    #: By its own limits, not by those of its keys.
+    refused: int
 
     @property
     def requests(self) -> int:
@@ -38,16 +47,23 @@ class TenantView:
     def tokens(self) -> int:
         return sum(key.tokens for key in self.keys)
 
+    @property
+    def cost_nanos(self) -> int:
+        return sum(key.cost_nanos for key in self.keys)
+
 
 def tenants(facts: Facts) -> tuple[TenantView, ...]:
     """With their keys, those that hold first."""
     keys = sorted(_keys(facts), key=lambda key: (not key.is_valid, key.name, key.id))
+    refused = facts.controller.get("refused", {})
     return tuple(
         TenantView(
             row.name,
             row.weight,
             row.priority.name.lower(),
+            tuple(_limits(row.limits)),
             tuple(key for key in keys if key.tenant == row.name),
+            refused.get(tenant_holder(row.name), 0),
         )
         for row in facts.books.tenants
     )
@@ -60,6 +76,7 @@ def names_of(books: Books) -> dict[str, str]:
 
 def _keys(facts: Facts) -> Iterator[KeyView]:
     used = {row.by[0]: row for row in facts.books.usage}
+    refused = facts.controller.get("refused", {})
     for row in facts.books.keys:
         state = _state(row, facts.at_s)
         usage = used.get(row.id)
@@ -73,6 +90,8 @@ def _keys(facts: Facts) -> Iterator[KeyView]:
             models=row.models or (),
             requests=usage.requests if usage else 0,
             tokens=usage.prompt_tokens + usage.completion_tokens if usage else 0,
+            cost_nanos=usage.cost_nanos if usage else 0,
+            refused=refused.get(row.id, 0),
         )
 
 
@@ -84,4 +103,7 @@ def _state(row: KeyRow, now_s: float) -> str:
 
 def _limits(limits: Limits) -> Iterable[str]:
     for name, value in limits.given.items():
-        yield f"{name.replace('_', ' ')} {value:,}"
+        if name == "nanos_per_month":
+            yield f"budget per month {money.shown(value)}"
+        else:
+            yield f"{name.replace('_', ' ')} {value:,}"

@@ -2,6 +2,7 @@
 and everything else by hand.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -49,6 +50,8 @@ class FakeFleet:
     lines: tuple[UsageLine, ...] = ()
     problems: tuple[str, ...] = ()
     quarantined: int = 0
+    #: By holder of a limit.
+    refused: dict[str, int] = field(default_factory=dict)
     #: What was asked for, and by whom.
     acts: list[tuple[Act, str]] = field(default_factory=list)
     looks: int = 0
@@ -103,6 +106,7 @@ class FakeFleet:
             "models": [asdict(each) for each in self.figures.values()],
             "replica_sets": [asdict(SetFigures(name, 1, 1, 0, 0, 2, 0.0, 0.0)) for name in "ab"],
             "quarantined": self.quarantined,
+            "refused": self.refused,
             "scaling": {"counts": self.counts(), "why": {"a": "1: as it should be"}, "history": []},
             "silent": sorted(self.silent),
             "live": sorted(self.live),
@@ -131,6 +135,35 @@ class FakeFleet:
     def fails(self, name: str, why: str) -> None:
         was = self.applications[name]
         self.applications[name] = replace(was, status=Status.UNHEALTHY, message=why)
+
+
+class FakeControl:
+    """Serve, which runs at once whatever it is told to run."""
+
+    def __init__(self, fleet: FakeFleet) -> None:
+        self._fleet = fleet
+        #: Applications that never come up, and what Serve says of them.
+        self.broken: dict[str, str] = {}
+        self.puts = 0
+        #: Nobody is told how it went until this is set.
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.is_asked = asyncio.Event()
+
+    async def applications(self) -> dict[str, Application]:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return dict(self._fleet.applications)
+
+    async def put(self, config: Mapping[str, Any]) -> None:
+        self.puts += 1
+        self._fleet.applications = {
+            name: self._application(name, each) for name, each in applications_of(config).items()
+        }
+
+    def _application(self, name: str, config: Mapping[str, Any]) -> Application:
+        why = self.broken.get(name, "")
+        return Application(name, Status.DEPLOY_FAILED if why else Status.RUNNING, why, config, ())
 
 
 def report(name: str, config: Mapping[str, Any]) -> ReplicaReport:

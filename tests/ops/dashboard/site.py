@@ -10,11 +10,16 @@ import socket
 import threading
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
 
+from deployments.errors import ServeUnreachable
+from deployments.serve_control import Application
+from deployments.steps import Config
 from ops.dashboard.app import app
+from ops.dashboard.deploys import Deploys
 from ops.dashboard.door import Door
 from ops.dashboard.playground import Playground
 from ops.dashboard.server import Server
@@ -30,11 +35,28 @@ DEADLINE_S = 20
 T = TypeVar("T")
 
 
+class _NoServe:
+    """For pages on which nothing is deployed."""
+
+    async def applications(self) -> dict[str, Application]:
+        raise ServeUnreachable("nobody answers")
+
+    async def put(self, _: Config) -> None:
+        raise ServeUnreachable("nobody answers")
+
+
 class Site:
     """Use as a context manager."""
 
-    def __init__(self, source: Source, host: str = "127.0.0.1", gateway: str = "") -> None:
+    def __init__(
+        self,
+        source: Source,
+        host: str = "127.0.0.1",
+        gateway: str = "",
+        deploys: Deploys | None = None,
+    ) -> None:
         self.source = source
+        self._deploys = deploys or Deploys(_NoServe(), Path("/none"))
         self._host = host
         self._gateway = gateway or "http://127.0.0.1:1/v1"
         self._loop = uvloop.new_event_loop()
@@ -61,7 +83,7 @@ class Site:
         door = Door(KEY, self._host, time.monotonic, lambda: next(secrets))
         self._watch = Watch(self.source, PERIOD_S)
         chat = Playground(Address(self._gateway))
-        self._server = Server(app(self._watch, door, self.source, chat))
+        self._server = Server(app(self._watch, door, self.source, chat, self._deploys))
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
         await self._server.start(sock)
@@ -70,6 +92,7 @@ class Site:
     async def _stop(self) -> None:
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
+        await self._deploys.close()
         await self._server.stop()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

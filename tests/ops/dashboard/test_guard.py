@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from ops.dashboard.guard import CONTENT_POLICY
-from tests.ops.dashboard.fake_fleet import FakeFleet
+from tests.ops.dashboard.fake_fleet import FakeControl, FakeFleet
 from tests.ops.dashboard.site import KEY, Site
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -141,6 +141,17 @@ def test_what_is_larger_than_any_form_is_refused(site: Site) -> None:
     assert status(site, "/playground", "x" * ((1 << 20) + 1), {**headers, "x-api-key": "k"}) == 413
 
 
+def test_a_fleet_is_for_who_signed_in_and_bounded(site: Site, control: FakeControl) -> None:
+    headers = signed_in(site)
+    for path in ("/fleet/plan", "/fleet/deploy"):
+        assert status(site, path, "text=models") == 401
+        assert status(site, path, "text=models", {**headers, "x-csrf-token": "guessed"}) == 403
+        assert status(site, path, f"text={'x' * (800 << 10)}", headers) == 413
+        with asked(site, path, f"text={'x' * (300 << 10)}", headers) as reply:
+            assert "fleet.yaml:1: is larger than 256 KiB" in reply.read().decode()
+    assert control.puts == 0
+
+
 def test_a_log_is_for_who_signed_in_and_shown_as_text(site: Site) -> None:
     headers = signed_in(site)
     for given, said in (({}, "first."), (headers, "&lt;b&gt;bold&lt;/b&gt;")):
@@ -163,7 +174,7 @@ def test_a_session_that_signed_out_acts_no_more(site: Site, fleet: FakeFleet) ->
     assert fleet.acts == []
 
 
-def test_beyond_loopback_everything_but_signing_in_asks_for_the_key(fleet: FakeFleet) -> None:
+def test_62_beyond_loopback_everything_but_signing_in_asks_for_the_key(fleet: FakeFleet) -> None:
     with Site(fleet, host="10.0.0.1") as site:
         for path in ("/", "/live", "/requests", "/playground", "/acts/scale?model=a"):
             assert status(site, path) == 303

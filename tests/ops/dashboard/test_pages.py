@@ -6,6 +6,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from deployments.ledger.acts import CreateKey, RestartReplica, ScaleModel
+from deployments.ledger.notes import ended
+from deployments.past_fleets import PastFleets
 from serving.snapshot import Load
 from tests.browser import opened, sign_in
 from tests.deployments.test_plan import models, nodes
@@ -15,6 +17,7 @@ from tests.ops.dashboard.site import KEY, Site
 #: What the README shows.
 SCREENSHOTS = Path(__file__).parents[3] / "ops" / "dashboard" / "screenshots"
 LOADED_MS = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+SMALLER = "models: {a: {source: org/x, max_model_len: 8192, tensor: 4, replicas: {min: 2, max: 3}}}"
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
 
@@ -103,6 +106,38 @@ def test_a_key_is_made_and_shown_once(page: Page, site: Site, fleet: FakeFleet) 
     act, _ = fleet.acts[0]
     assert isinstance(act, CreateKey)
     assert (act.name, act.limits.concurrent) == ("editor", 2)
+
+
+def test_a_fleet_is_made_to_run_after_its_plan_and_the_one_before_after_its_own(
+    page: Page, site: Site, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    PastFleets(tmp_path).add(fleet.fleet, 1.0)
+    file = tmp_path / "smaller.yaml"
+    file.write_text("models: {a: {source: org/x, max_model_len: 8192, tensor: 4}, c: }")
+    sign_in(page, site.url, KEY)
+    page.goto(f"{site.url}/fleet")
+    page.set_input_files("input[type=file]", file)
+    expect(page.locator("textarea")).to_have_value(file.read_text())
+    page.click("text=Show its plan")
+    expect(page.locator("#plan [role=alert]")).to_contain_text("smaller.yaml:1: models.c: ")
+    file.write_text(SMALLER)
+    page.set_input_files("input[type=file]", [])
+    page.set_input_files("input[type=file]", file)
+    expect(page.locator("textarea")).to_have_value(SMALLER)
+    page.click("text=Show its plan")
+    expect(page.locator("#plan pre")).to_contain_text("stop    b.0")
+    page.screenshot(path=_picture("plan"))
+    page.click("#plan button[type=submit]")
+    expect(page.locator("#progress")).to_contain_text("done: the fleet runs")
+    expect(page.locator("#progress li").last).to_contain_text("remove b.0: done in")
+    assert "b.0" not in fleet.applications
+    page.click("#past button")
+    expect(page.locator("#plan pre")).to_contain_text("start   b.0")
+    page.click("#plan button[type=submit]")
+    expect(page.locator("#progress")).to_contain_text("done: the fleet runs")
+    assert "b.0" in fleet.applications
+    noted = [(each.noted.who, each.noted.act.command) for each in ended(tmp_path)]
+    assert noted == [("ada (dashboard)", "deploy"), ("ada (dashboard)", "rollback")]
 
 
 def test_a_session_that_has_ended_elsewhere_says_so_and_does_nothing(

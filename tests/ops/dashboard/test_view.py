@@ -6,9 +6,11 @@ import pytest
 
 from deployments.serve_control import Application, Status
 from ops.dashboard.facts import Facts
+from ops.dashboard.html.tenants import tenants_panel
 from ops.dashboard.view.health import Health, health_of, worst
 from ops.dashboard.view.page import Page, page
 from ops.dashboard.view.request import matching, requests
+from serving.limits.terms import Limits
 from serving.usage import Outcome
 from tests.ops.dashboard.fake_fleet import FakeFleet, books, line
 
@@ -130,6 +132,25 @@ async def test_a_key_shows_its_limits_and_its_usage_and_whether_it_holds(fleet: 
     expired = replace(books().keys[0], expires_s=5)
     fleet.books = replace(books(), keys=(revoked, expired))
     assert [key.state for key in (await seen(fleet)).tenants[0].keys] == ["revoked", "expired"]
+
+
+async def test_money_is_in_the_currency_of_the_prices_and_refusals_are_whose_limit_it_was(
+    fleet: FakeFleet,
+) -> None:
+    limits = Limits(nanos_per_month=12_500_000_000)
+    tenant, usage = books().tenants[0], books().usage[0]
+    fleet.books = replace(
+        books(),
+        tenants=(replace(tenant, limits=limits),),
+        usage=(replace(usage, cost_nanos=250_000_000),),
+    )
+    fleet.refused = {"Abcd1234": 3, "tenant:default": 5, "gone": 7}
+    (shown,) = (await seen(fleet)).tenants
+    assert shown.limits == ("budget per month 12.5",)
+    assert (shown.refused, shown.keys[0].refused) == (5, 3)
+    said = tenants_panel((shown,)).html
+    assert "0.25" in said
+    assert "refused/min" in said
 
 
 async def test_events_are_newest_first_whoever_wrote_them_down(fleet: FakeFleet) -> None:
