@@ -2,7 +2,8 @@
 
 Rules
 1. An answer that its client has whole is one record, complete, of that key, with as many tokens as
-   the client counted, and was made whole by one engine.
+   the client counted. No more engines made it whole than the record has attempts: one that stood
+   still until its gateway asked another may finish what nobody waits for.
 2. A stream that was cut is one record, and no complete one.
 3. A request refused for itself (4xx) is none, but where its tokens had to be counted first.
 4. Every record is of a request that somebody made: one whose id its client or an engine knows.
@@ -40,6 +41,8 @@ class Recorded:
     #: `settle.Source`.
     source: str
     started_s: float
+    #: Replicas that were asked, one after the other.
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,18 @@ class Books:
         ]
 
     def doubled(self) -> list[str]:
-        """Ids that stand twice, and answers that two engines have made whole."""
-        ids = Counter(each.request_id for each in self.recorded)
+        """Records that stand twice, were answered to two clients, or were made whole by more
+        engines than were asked.
+        """
+        rows = Counter(each.request_id for each in self.recorded)
+        heard = Counter(each.request_id for each in self.asked)
         whole = Counter(each.request_id for each in self.ran if each.is_whole)
-        twice = [name for counted in (ids, whole) for name, count in counted.items() if count > 1]
-        heard = Counter(each.request_id for each in self.asked if each.request_id)
-        return twice + [name for name, count in heard.items() if count > 1]
+        attempts = {each.request_id: each.attempts for each in self.recorded}
+        return [
+            name
+            for name, asked_engines in attempts.items()
+            if rows[name] > 1 or heard[name] > 1 or whole[name] > asked_engines
+        ]
 
     def findings(self) -> list[str]:
         """What should not be so, in words; none is what a soak is for."""

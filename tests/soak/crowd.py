@@ -29,6 +29,8 @@ LIMIT_S = 30.0
 MOST_IDLE = 16
 #: More are not under way at one time; what would be is not asked.
 MOST_AT_ONCE = 400
+#: What nobody may hear whose key is good and whose model is there.
+STRANGER = (401, 403, 404)
 _BROKEN = (ConnectionError, asyncio.IncompleteReadError)
 
 
@@ -103,7 +105,7 @@ class Crowd:
                 case Manner.LEAVES_BEFORE:
                     return await _leave(client, question)
                 case Manner.LEAVES_MIDSTREAM:
-                    return await self._leave_midstream(client)
+                    return await self._leave_midstream(client, question)
             reply = await client.reply(LIMIT_S)
         except BaseException:
             client.reset()
@@ -111,13 +113,15 @@ class Crowd:
         await self._keep(client, reply)
         return _judged(question, reply), reply
 
-    async def _leave_midstream(self, client: Client) -> tuple[str, Reply | None]:
+    async def _leave_midstream(
+        self, client: Client, question: Question
+    ) -> tuple[str, Reply | None]:
         """With the first bytes of a stream; whoever gets no stream has its whole answer."""
         status, headers = await client.head()
         if headers.get("transfer-encoding") != "chunked":
             reply = Reply(status, headers, await client.reader.readexactly(_length(headers)))
             await self._keep(client, reply)
-            return kind_of(reply), reply
+            return _judged(question, reply), reply
         await client.reader.readline()
         await client.close()
         return LEFT, Reply(status, headers, b"")
@@ -155,4 +159,5 @@ def _judged(question: Question, reply: Reply) -> str:
     if case is not None and reply.status < 500 and reply.status != 429:
         assert reply.status in case.statuses, f"{case.id}: {kind}"
         return kind if kind != COMPLETE or case.calls else LISTED
+    assert case is not None or reply.status not in STRANGER, f"of a key that is known: {kind}"
     return kind

@@ -212,8 +212,8 @@ class Site:
 
 
 _ROWS = (
-    "SELECT request_id, key_id, outcome, completion_tokens, replica_id, source, started_s "
-    "FROM usage"
+    "SELECT request_id, key_id, outcome, completion_tokens, replica_id, source, started_s, "
+    "attempts FROM usage"
 )
 _SUMS = "SELECT coalesce(sum(requests), 0), coalesce(sum(completion_tokens), 0) FROM usage_daily"
 

@@ -11,7 +11,7 @@ from tests.soak.engine import Ran
 ASKED = Asked(1, "key", COMPLETE, "id-1", 4, 0.0, 1.0)
 RAN = Ran("id-1", "tiny.0-a", 1, 4, True)
 ELSEWHERE = Ran("id-1", "tiny.1-b", 1, 4, True)
-RECORDED = Recorded("id-1", "key", "complete", 4, "tiny.0-a", "reply", 0.0)
+RECORDED = Recorded("id-1", "key", "complete", 4, "tiny.0-a", "reply", 0.0, 1)
 GOOD = Books([ASKED], [RAN], [RECORDED], 1, 4)
 
 
@@ -29,6 +29,10 @@ def test_an_answer_with_its_record_is_all_there_is_to_say() -> None:
         (replace(GOOD, recorded=[], summed_requests=0, summed_tokens=0), "1 lost"),
         (replace(GOOD, ran=[RAN, ELSEWHERE]), "1 doubled"),
         (replace(GOOD, asked=[ASKED, ASKED]), "1 doubled"),
+        (
+            replace(GOOD, recorded=[RECORDED, RECORDED], summed_requests=2, summed_tokens=8),
+            "1 doubled",
+        ),
         (replace(GOOD, asked=[asked("200 cut, upstream_error")]), "is complete, its client saw"),
         (replace(GOOD, asked=[asked(COMPLETE, tokens=5)]), "has 4 tokens, its client 5"),
         (replace(GOOD, recorded=[replace(RECORDED, key_id="other")]), "is of another key"),
@@ -52,8 +56,16 @@ def test_whatever_does_not_agree_is_found(books: Books, words: str) -> None:
         Books([asked(BROKEN, None)], [RAN], [], 0, 0),
         Books([asked(LEFT, None)], [], [replace(RECORDED, outcome="client_gone")], 1, 4),
         replace(GOOD, asked=[asked(LONG)], ran=[]),
+        replace(GOOD, ran=[RAN, ELSEWHERE], recorded=[replace(RECORDED, attempts=2)]),
+        Books([asked("400 invalid_value", "first")] * 2, [], [], 0, 0),
     ],
-    ids=["gone with its gateway", "left before it was answered", "counted and too long"],
+    ids=[
+        "gone with its gateway",
+        "left before it was answered",
+        "counted and too long",
+        "given up and finished nonetheless",
+        "refused twice under an id that its client gave",
+    ],
 )
 def test_what_cannot_be_known_or_may_be_so_is_no_finding(books: Books) -> None:
     assert books.findings() == []
