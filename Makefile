@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check fuzz bench reliability soak lock help install
+.PHONY: up down test test-heavy check audit fuzz bench reliability soak docs lock help install
 
 install:
 	@ops/install/install.sh
@@ -18,6 +18,10 @@ test-heavy: install ## run the tests that take too long for every day
 
 check: install ## check format, lint, types and structure; changes nothing
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && .venv/bin/python -m pytest -q tests/test_architecture.py
+	@.venv/bin/python -m ops.advisories || true
+
+audit: install ## ask for known holes in the locked dependencies; a new one is a failure
+	@.venv/bin/python -m ops.advisories
 
 fuzz: install ## fuzz the parsing code, a minute a target; new inputs join tests/fuzz/corpus
 	@tests/fuzz/run.sh
@@ -30,6 +34,9 @@ reliability: install ## break things, see what clients see, write ops/reliabilit
 
 soak: install ## ask for half an hour while everything breaks in turn, write ops/soak.md
 	@.venv/bin/python -m tests.soak
+
+docs: install ## build the documentation into site/; open site/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 
 lock: install ## renew the locked dependencies
 	@ops/install/lock.sh

@@ -37,9 +37,11 @@ Directory = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*$", max_length=1024)]
 class Accelerators(Strict):
     """What a node computes on; all of one kind."""
 
+    #: `cpu`, or the name of a GPU.
     kind: str = Field(max_length=63, min_length=1)
+    #: On each node.
     count: int = Field(ge=1, le=MAX_ACCELERATORS)
-    #: Of each; instead of what is known of the kind.
+    #: GiB of each; instead of what is known of the kind.
     memory_gib: float | None = Field(default=None, gt=0, le=4096)
 
     def each(self) -> Accelerator | None:
@@ -62,18 +64,24 @@ class Storage(Strict):
 class Machine(Strict):
     """What bring-up logs in to. What it leaves out it has from the inventory."""
 
+    #: What plans and messages call it.
     name: Label
     #: On the private network; an IPv4 address or a name, since it is a label in Ray too.
     address: Label
+    #: Where its login differs from the others'.
     ssh: NodeSsh | None = None
+    #: That it reaches the others by.
     interface: Interface | None = None
 
 
 class Node(Machine):
     """A machine with accelerators."""
 
+    #: Instead of those of the inventory.
     accelerators: Accelerators | None = None
+    #: Instead of that of the inventory.
     storage: Storage | None = None
+    #: For `node_labels` of a fleet's models.
     labels: Mapping[Label, Label] = {}
 
 
@@ -89,15 +97,19 @@ Head = Annotated[
 class Inventory(Strict):
     """The nodes that a fleet may be planned on, and the head that they join."""
 
+    #: Of the cluster.
     name: Label
     #: Only bring-up needs one.
     head: Head | None = None
+    #: How every machine is logged in to.
     ssh: Ssh = Ssh()
     #: That nodes reach each other by; without it bring-up takes the one that leads to the head.
     interface: Interface | None = None
     #: Of every node that does not say otherwise.
     accelerators: Accelerators | None = None
+    #: Where every node that does not say otherwise finds weights.
     storage: Storage = Storage()
+    #: The machines that a fleet may be planned on.
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=MAX_NODES, strict=False)]
 
     def accelerators_of(self, node: Node) -> Accelerators:

@@ -34,16 +34,20 @@ KeyPath = Annotated[str, AfterValidator(_key_path)]
 class NodeSsh(Strict):
     """What one node has for itself; the key is the same for all, since the head needs it too."""
 
+    #: Instead of the inventory's.
     user: User | None = None
+    #: Instead of the inventory's.
     port: Port | None = None
 
 
 class Ssh(Strict):
     """A whole login."""
 
+    #: Who logs in.
     user: User = DEFAULT_USER
     #: The private half; without it ssh takes the agent's or its own default.
     key: KeyPath | None = None
+    #: Of the machine's ssh server.
     port: Port = DEFAULT_PORT
 
     def with_own(self, own: NodeSsh | None) -> "Ssh":

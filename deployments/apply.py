@@ -8,7 +8,7 @@ running.
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,8 +66,7 @@ async def apply(
     """
     applications = await control.applications()
     current = configs_of(applications)
-    failed = [app.name for app in applications.values() if app.status is Status.DEPLOY_FAILED]
-    taken = steps(current, desired, failed, capacity)
+    taken = steps(current, desired, given_up(applications), capacity)
     waiter = _Waiter(control, patience or Patience())
     before: Config = {**desired, "applications": list(current.values())}
     for number, step in enumerate(taken, start=1):
@@ -172,9 +171,14 @@ def trimmed(said: str) -> str:
     return " ".join(line.strip() for line in last)[:MAX_CAUSE_CHARS]
 
 
-def configs_of(applications: dict[str, Application]) -> Applications:
+def configs_of(applications: Mapping[str, Application]) -> Applications:
     """The configs that applications were last given, by name."""
     return {name: app.config for name, app in applications.items() if app.config is not None}
+
+
+def given_up(applications: Mapping[str, Application]) -> list[str]:
+    """Those that Serve does not start again for the same config."""
+    return [name for name, app in applications.items() if app.status is Status.DEPLOY_FAILED]
 
 
 def _stop_s(config: Config, name: str) -> float:

@@ -15,20 +15,24 @@ from typing import Any
 
 from deployments.apply import Control, configs_of, trimmed
 from deployments.autoscale import LOOK_PERIOD_S
+from deployments.dashboard import OWN_APPLICATIONS
 from deployments.deployed import Deployed
 from deployments.errors import AnotherWriter, DeploymentError
 from deployments.event import Kind
+from deployments.ledger.acts import Order, RestartReplica
 from deployments.lock import alone
 from deployments.need import Facts
 from deployments.observation import Reports, Tally, observe, tallied
+from deployments.order import refusal, remembered
 from deployments.outlook import Starts, outlooks
 from deployments.reconcile import Memory, Observed, Outcome, reconcile
+from deployments.render import render
 from deployments.running import addresses_of
 from deployments.scaling_state import ScalingState, restored, stored
 from deployments.serve_control import Application, Status
 from deployments.steps import Config, Step, applications_of
 from serving.keystore import write_private
-from serving.snapshot import INGRESS_APPLICATION, Outlook
+from serving.snapshot import Outlook
 
 #: A replica that is not up by then will not be: a large model from a cold disk takes minutes.
 START_LIMIT_S = 1800.0
@@ -74,6 +78,8 @@ class Autoscaler:
     #: That were failing at the last look.
     _failed: frozenset[str] = frozenset()
     _why: Mapping[str, str] = field(default_factory=dict)
+    #: One look or order at a time.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _history: deque[str] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
     def __post_init__(self) -> None:
@@ -97,19 +103,52 @@ class Autoscaler:
         """Looks once, and takes at most one step; None while somebody else writes. Raises
         ServeError.
         """
-        reports, now_s = self.senses.reports(), self.senses.now_s()
-        self._tallies = tallied(self._tallies, reports, now_s)
-        try:
+        async with self._turn:
+            reports, now_s = self.senses.reports(), self.senses.now_s()
+            self._tallies = tallied(self._tallies, reports, now_s)
+            try:
+                with alone(patience_s=0):
+                    return await self._act(reports, now_s)
+            except AnotherWriter as other:
+                self._why = {"": str(other)}
+                return None
+
+    def refusal(self, order: Order) -> str | None:
+        """Why it cannot be obeyed now; None when it can."""
+        reports = self.senses.reports().replicas
+        return refusal(order, self.deployed.fleet, self._memory, reports)
+
+    async def obey(self, order: Order) -> str | None:
+        """Does it, or says why not; the looks that follow do the rest. Raises AnotherWriter,
+        ServeError.
+        """
+        async with self._turn:
             with alone(patience_s=0):
-                return await self._act(reports, now_s)
-        except AnotherWriter as other:
-            self._why = {"": str(other)}
-            return None
+                why_not = self.refusal(order)
+                if why_not is not None:
+                    return why_not
+                if isinstance(order, RestartReplica):
+                    # What is missing is started again by the next look.
+                    await self._take_away(order.replica)
+                self._memory = remembered(order, self._memory, self.senses.now_s())
+                write_private(self.path, stored(self._memory.scaling))
+        return None
+
+    async def _take_away(self, replica: str) -> None:
+        configs = configs_of(await self.senses.control.applications())
+        rest = [config for name, config in configs.items() if name != replica]
+        whole = render(self.deployed.fleet, {}, self.deployed.inventory)
+        await self.senses.control.put({**whole, "applications": rest})
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Replicas of each model, as last decided."""
+        return self._memory.scaling.counts()
 
     def status(self) -> dict[str, Any]:
         """What `flotilla status --why` shows, as plain values."""
         return {
-            "counts": self._memory.scaling.counts(),
+            "counts": self.wanted,
             "why": dict(self._why),
             "history": list(self._history),
         }
@@ -145,7 +184,7 @@ class Autoscaler:
         }
         status = {name: each.status for name, each in applications.items()}
         up = frozenset(name for name in configs if status[name] is Status.RUNNING)
-        replicas = configs.keys() - {INGRESS_APPLICATION}
+        replicas = configs.keys() - OWN_APPLICATIONS
         starting = {name for name in replicas if status[name] is Status.DEPLOYING}
         self._starts = self._starts.seen(starting, up, now_s)
         late = self._starts.late(now_s, START_LIMIT_S)

@@ -10,6 +10,7 @@ from pathlib import Path
 from deployments.event import Event, Kind, Sight, events_between, told_of
 from deployments.event_log import EventLog
 from deployments.fleet import Fleet
+from deployments.past_fleets import PastFleets
 
 LOOK_PERIOD_S = 1.0
 
@@ -19,6 +20,7 @@ class Chronicle:
 
     def __init__(self, folder: Path, look: Callable[[], Sight | None]) -> None:
         self._log = EventLog(folder)
+        self._past = PastFleets(folder)
         self._look = look
         self._seen: Sight | None = None
         self._fleet: Fleet | None = None
@@ -38,6 +40,7 @@ class Chronicle:
     def deployed(self, fleet: Fleet) -> None:
         """Writes down what a deploy changes; a Controller that starts is told of what was there."""
         before, self._fleet = self._fleet, fleet
+        self._past.add(fleet, time.time())
         text = told_of(before, fleet)
         if before is not None and text is not None:
             self.note(Kind.DEPLOY, "fleet", text)

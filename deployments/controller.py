@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,23 +18,32 @@ from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
 from deployments.deployed import Deployed, from_config
+from deployments.errors import DeploymentError
 from deployments.event import Sight
 from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
-from deployments.ledger.acts import Act
+from deployments.ledger.acts import Act, Order
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
 from deployments.ledger.errors import LedgerError
 from deployments.ledger.ledger import Ledger
+from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
+from deployments.readings import Keys, readings
+from deployments.recent import Recent
+from deployments.scrape_targets import Targets, targets
+from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
 from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.limits.lender import Lender
+from serving.metrics.exposition import Reading
+from serving.metrics.token import metrics_token
 from serving.registry import Registry
+from serving.restarts import Restarts
 from serving.snapshot import GatewayReport, Outlook, ReplicaReport, Snapshot
 
 #: A Controller that was restarted first hears every replica, which reports a few times a second;
@@ -48,6 +57,8 @@ SHORTEST_HOLD_S = 0.25
 LONGEST_HOLD_S = 1.0
 #: A replica reports a few times a second; nobody knows what one does that has not for so long.
 SILENT_S = 5.0
+#: Nobody acts on so short a silence, but who looks is told of it.
+DOUBT_S = 2.0
 #: For the first word of the ledger, before gateways are told that there is none yet.
 LEDGER_WAIT_S = 2.0
 
@@ -62,11 +73,14 @@ class Controller:
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
         self._lender = Lender(time.monotonic())
+        self._restarts = Restarts()
         self._traffic = Traffic()
         self._ledger = Ledger(home())
         self._bookkeeper = Bookkeeper(self._ledger, self._set_knowledge)
+        self._recent = Recent()
         #: Keeps keys in step with the ledger; begun by whoever comes first.
         self._bookkeeping: asyncio.Task[None] | None = None
+        self._scraping = Scraping(home() / "prometheus", metrics_token(token))
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
@@ -96,6 +110,8 @@ class Controller:
             raise RuntimeError("the number of replicas no longer follows demand")
         if self._bookkeeping is not None and self._bookkeeping.done():
             raise RuntimeError("keys no longer follow the ledger")
+        # Serve asks as long as the Controller lives, and from the loop that it lives on.
+        self._scraping.keep_up(self._readings, self._targets)
         self._chronicle.keep()
         await self._answer_commands()
 
@@ -113,8 +129,8 @@ class Controller:
         if now_s < self._settled_at_s:
             return None
         reports = self._reports()
-        nodes = None if self._autoscaler is None else self._autoscaler.senses.live()
-        return Sight(reports.replicas, reports.gateways, nodes, self._registry.quarantined)
+        quarantined = self._registry.quarantined
+        return Sight(reports.replicas, reports.gateways, self._live(), quarantined)
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -124,13 +140,25 @@ class Controller:
             self._registry.silent_sets(now_s, SILENT_S),
         )
 
+    def _readings(self) -> Iterable[Reading]:
+        scaler, registry = self._autoscaler, self._registry
+        wanted = {} if scaler is None else scaler.wanted
+        keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
+        return readings(self._reports(), wanted, keys)
+
+    def _targets(self) -> Targets:
+        now_s = time.monotonic()
+        return targets(self._registry.replicas(now_s), self._registry.gateways(now_s))
+
     def _set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         self._registry.set_outlooks(outlooks)
         self._tell()
 
     async def report(self, report: ReplicaReport) -> tuple[str, ...]:
         """A replica's report; answers with the internal tokens it shall accept."""
-        self._registry.report(report, time.monotonic())
+        now_s = time.monotonic()
+        self._registry.report(report, now_s)
+        self._restarts.report(report, now_s)
         self._tell()
         return (self._registry.internal_token,)
 
@@ -209,9 +237,21 @@ class Controller:
         """An operator's act; when it succeeds every gateway that can be reached is told of it."""
         await self._informed()
         try:
+            if isinstance(act, Order):
+                return Reply(refusal=await self._order(act, who))
             return Reply(await self._bookkeeper.perform(act, who))
-        except LedgerError as error:
+        except (LedgerError, DeploymentError) as error:
             return Reply(refusal=str(error))
+
+    async def _order(self, order: Order, who: str) -> str | None:
+        """Why it is not obeyed. What cannot be written into the audit is not done."""
+        if self._autoscaler is None:
+            return "nobody keeps this fleet in step: it was deployed without an inventory"
+        why_not = self._autoscaler.refusal(order)
+        if why_not is None:
+            await self._bookkeeper.perform(order, who)
+            why_not = await self._autoscaler.obey(order)
+        return why_not
 
     async def answer(self, question: Question) -> Reply:
         """An operator's question."""
@@ -222,7 +262,10 @@ class Controller:
 
     async def record_usage(self, lines: bytes) -> bool:
         """A gateway's records; true when they are in the ledger, else it comes again with them."""
-        return await self._is_recorded(self._ledger.record_usage(lines))
+        is_recorded = await self._is_recorded(self._ledger.record_usage(lines))
+        if is_recorded:
+            self._recent.add(lines)
+        return is_recorded
 
     async def record_counts(self, lines: bytes) -> bool:
         """What a replica's engine counted; true when it is in the ledger."""
@@ -236,20 +279,33 @@ class Controller:
             return False
         return True
 
+    async def recent(self, most: int) -> tuple[UsageLine, ...]:
+        """The requests that ended last, newest first."""
+        return self._recent.newest(most)
+
     async def status(self) -> dict[str, Any]:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
         replicas, gateways = self._registry.replicas(now_s), self._registry.gateways(now_s)
+        live = self._live()
         return {
             "replicas": [asdict(report) for report in replicas],
-            "gateways": [asdict(replace(report, counts=())) for report in gateways],
+            "gateways": [asdict(replace(report, counts=(), deaths=())) for report in gateways],
             "models": [asdict(figures) for figures in self._traffic.figures(now_s)],
             "replica_sets": [asdict(figures) for figures in of_sets(replicas, gateways)],
             "quarantined": self._registry.quarantined,
+            "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
+            "refused": self._lender.refused(now_s),
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "silent": self._registry.silent(now_s, DOUBT_S),
+            "live": None if live is None else sorted(live),
             "events": [asdict(event) for event in self._chronicle.recent()],
         }
+
+    def _live(self) -> frozenset[str] | None:
+        """The addresses of the nodes that live; None where nobody watches them."""
+        return None if self._autoscaler is None else self._autoscaler.senses.live()
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:

@@ -27,15 +27,18 @@ class Deployed:
         """As JSON values."""
         nodes = {"nodes": {"__all__": _LOGIN}}
         return {
-            "fleet": self.fleet.model_dump(
-                mode="json", exclude_defaults=True, exclude={"inventory"}
-            ),
+            "fleet": fleet_config(self.fleet),
             "inventory": self.inventory.model_dump(
                 mode="json",
                 exclude_defaults=True,
                 exclude={"head": True, **dict.fromkeys(_LOGIN, True), **nodes},
             ),
         }
+
+
+def fleet_config(fleet: Fleet) -> dict[str, Any]:
+    """A fleet as JSON values; where it runs is no part of it."""
+    return fleet.model_dump(mode="json", exclude_defaults=True, exclude={"inventory"})
 
 
 def from_config(config: Mapping[str, Any]) -> Deployed:

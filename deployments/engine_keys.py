@@ -82,6 +82,7 @@ OWNED: Mapping[str, str] = {
     "fingerprint_value": "the API's replies carry no fingerprint",
     "shutdown_timeout": "use `grace_s`",
     "disable_log_stats": _LOAD,
+    "otlp_traces_endpoint": "write `traces:` at the top of the fleet file",
     "enable_log_requests": _PROMPTS,
     "enable_log_outputs": _PROMPTS,
     "enable_log_deltas": _PROMPTS,

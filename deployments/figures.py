@@ -8,7 +8,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serving import histogram
@@ -134,14 +134,15 @@ def of_sets(
     for demand in _demands(gateways):
         queued[demand.replica_set] = queued.get(demand.replica_set, 0) + demand.queued
     names = sorted(there.keys() | queued.keys())
-    return tuple(_of_set(name, there.get(name, []), queued.get(name, 0)) for name in names)
+    return tuple(of_set(name, there.get(name, []), queued.get(name, 0)) for name in names)
 
 
 def _demands(gateways: Iterable[GatewayReport]) -> Iterable[DemandReport]:
     return (demand for gateway in gateways for demand in gateway.demands)
 
 
-def _of_set(name: str, replicas: list[ReplicaReport], queued: int) -> SetFigures:
+def of_set(name: str, replicas: Sequence[ReplicaReport], queued: int) -> SetFigures:
+    """Of one, from its own replicas."""
     ready = [each.load for each in replicas if each.phase is Phase.READY]
     return SetFigures(
         replica_set=name,

@@ -43,7 +43,9 @@ class Replicas(Strict):
     unless it is said.
     """
 
+    #: How many there are without any load.
     min: int = Field(default=1, ge=0, le=MAX_REPLICAS)
+    #: How many demand may bring; `min` unless it is said.
     max: int = Field(default=1, ge=1, le=MAX_REPLICAS)
 
     @model_validator(mode="before")
@@ -79,6 +81,7 @@ class Scaling(Strict):
 class Named(Strict):
     """What every model has."""
 
+    #: Further names that are accepted and not listed.
     aliases: tuple[Name, ...] = Field(default=(), strict=False)
     #: Unix time in the listing of models.
     created: int = Field(default=DEFAULT_CREATED_S, ge=0)
@@ -89,20 +92,26 @@ class Served(Named):
 
     #: `./path` from the fleet file, `/path`, or a Hugging Face id; absolute once it is loaded.
     source: str
+    #: The window in tokens: prompt and answer together.
     max_model_len: Tokens
     #: Accelerators of one stage; they are on one node.
     tensor: int = Field(default=1, ge=1, le=64)
-    #: Stages.
+    #: Stages: each has `tensor` accelerators and a part of the layers.
     pipeline: int = Field(default=1, ge=1, le=64)
     #: `pack` puts the stages of a replica on as few nodes as it can, `spread` each on a node of its
     #: own.
     stage_placement: Literal["pack", "spread"] = "pack"
     #: What a node must be labelled with to hold a replica; for fleets with an inventory.
     node_labels: Mapping[Label, Label] = {}
+    #: How many replicas there may be.
     replicas: Replicas = Replicas()
+    #: How the model shares accelerators with others.
     scaling: Scaling = Scaling()
+    #: Any argument of vLLM but those that Flotilla sets itself; checked by vLLM's own parser.
     engine: Mapping[EngineName, EngineSetting] = {}
+    #: The model with a larger window that answers what does not fit.
     fallback: Name | None = None
+    #: What its tokens cost; without it nothing.
     price: Price | None = None
 
     @field_validator("source")
@@ -140,8 +149,11 @@ class Served(Named):
 class Shared(Named):
     """A model that is served by another one's replicas, within a window of its own."""
 
+    #: The model whose replicas answer.
     replicas_of: Name
+    #: The window in tokens: at most that of the replicas.
     max_model_len: Tokens
+    #: The model with a larger window that answers what does not fit.
     fallback: Name | None = None
     #: That of the model whose replicas they are, where it is left out.
     price: Price | None = None
@@ -150,6 +162,7 @@ class Shared(Named):
 class Unavailable(Named):
     """A known model that nobody can serve: not listed; asking for it gets this text."""
 
+    #: Why it cannot be had, in words for its callers.
     unavailable: str = Field(min_length=1, max_length=400)
 
 

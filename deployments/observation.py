@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from deployments.demand import Demand
+from deployments.figures import of_set
 from serving import histogram
-from serving.snapshot import DemandReport, GatewayReport, Phase, ReplicaReport
+from serving.snapshot import DemandReport, GatewayReport, ReplicaReport
 
 #: What first tokens and arrivals are counted over: long enough for some to be there, short enough
 #: to see what a new replica has changed.
@@ -67,23 +68,23 @@ def observe(
 
 def _demand(model: str, reports: Reports, tallies: tuple[Tally, ...]) -> Demand:
     replicas = [each for each in reports.replicas if each.replica_set == model]
-    ready = [each.load for each in replicas if each.phase is Phase.READY]
     counts = [
         each
         for gateway in reports.gateways
         for each in gateway.demands
         if each.replica_set == model
     ]
+    now = of_set(model, replicas, sum(each.queued for each in counts))
     came = list(_came(model, tallies[0], tallies[-1]))
     elapsed_s = tallies[-1].at_s - tallies[0].at_s
     first_tokens = histogram.total(tokens for _, tokens in came)
     return Demand(
-        ready=len(ready),
-        running=sum(load.running for load in ready),
-        waiting=sum(load.waiting for load in ready),
-        queued=sum(each.queued for each in counts),
+        ready=now.ready,
+        running=now.running,
+        waiting=now.waiting,
+        queued=now.queued,
         tokens_in_flight=sum(each.tokens_in_flight for each in counts),
-        kv_use=sum(load.kv_use for load in ready) / len(ready) if ready else 0.0,
+        kv_use=now.kv_use,
         arrivals_per_s=sum(arrivals for arrivals, _ in came) / elapsed_s if elapsed_s else 0.0,
         first_token_s=histogram.percentile(first_tokens, FIRST_TOKEN_SHARE),
     )

@@ -24,12 +24,17 @@ from cluster.inventory import Inventory
 from cluster.placement import Ask, Placement, place
 from cluster.problem import Problem
 from deployments.counts import Counts, Wanted, wanted_replicas
+from deployments.dashboard import (
+    DASHBOARD_APPLICATION,
+    OWN_APPLICATIONS,
+    dashboard_application,
+)
 from deployments.errors import FleetBlocked
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
 from deployments.pool import rooms
 from deployments.render import ingress_application, replica_application
-from deployments.running import Running, differences
+from deployments.running import Config, Running, differences
 from deployments.weights import storage_roots
 from serving.snapshot import INGRESS_APPLICATION
 
@@ -71,6 +76,8 @@ class Plan:
     needs: Mapping[str, Need]
     #: What clients talk to.
     clients: Action
+    #: What operators look at.
+    dashboard: Action
     #: One for every replica, and for whatever else has to go.
     actions: tuple[Action, ...]
     notes: tuple[str, ...]
@@ -114,22 +121,35 @@ def plan(
     """What it takes to make so much of the fleet run on the inventory."""
     needs = needs_of(fleet, inventory, facts)
     names = {node.address: node.name for node in inventory.nodes}
-    replicas = {name: each for name, each in running.items() if name != INGRESS_APPLICATION}
+    replicas = {name: each for name, each in running.items() if name not in OWN_APPLICATIONS}
     wanted = wanted_replicas(fleet, replicas, counts or Counts())
     planner = _Planner(fleet, needs, inventory, replicas, wanted)
     placement = place(rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
-    clients = _clients(fleet, inventory, running.get(INGRESS_APPLICATION))
+    clients, dashboard = _own(fleet, inventory, running)
     notes = (*_notes(needs, names, replicas), *planner.left_out(placement))
-    return Plan(inventory, needs, clients, actions, notes)
+    return Plan(inventory, needs, clients, dashboard, actions, notes)
 
 
-def _clients(fleet: Fleet, inventory: Inventory, now: Running | None) -> Action:
-    """What happens to the gateways and the Controller, which have no accelerators."""
-    name = INGRESS_APPLICATION
+def _own(
+    fleet: Fleet, inventory: Inventory, running: Mapping[str, Running]
+) -> tuple[Action, Action]:
+    """What happens to the applications that have no accelerators: the gateways with the Controller,
+    and the dashboard.
+    """
+    clients = ingress_application(fleet, inventory)
+    dashboard = dashboard_application(fleet)
+    return (
+        _own_action(clients, running.get(INGRESS_APPLICATION), "gateways and Controller"),
+        _own_action(dashboard, running.get(DASHBOARD_APPLICATION), "dashboard"),
+    )
+
+
+def _own_action(wanted: Config, now: Running | None, what: str) -> Action:
+    name = str(wanted["name"])
     if now is None:
-        return Action(Verb.START, name, "", "gateways and Controller", Shape())
-    changes = differences(now.config, ingress_application(fleet, inventory))
+        return Action(Verb.START, name, "", what, Shape())
+    changes = differences(now.config, wanted)
     if not changes:
         return Action(Verb.KEEP, name, "", "runs as it should", Shape())
     return Action(Verb.CHANGE, name, "", "; ".join(changes), Shape())

@@ -30,9 +30,11 @@ Amount = Annotated[Decimal, BeforeValidator(_amount)]
 class Price(Strict):
     """For a million tokens."""
 
+    #: Of a prompt.
     input: Amount
     #: Of a prompt, what was in a cache; as much as the rest where it is left out.
     cached_input: Amount | None = None
+    #: Of an answer.
     output: Amount
 
     def of_a_token(self) -> money.Price:

@@ -38,6 +38,11 @@ class RayNodes:
                 ray.kill(ray.get_actor(actor.name, namespace=SERVE_NAMESPACE))
 
 
+def this_address() -> str:
+    """Of the node that this process runs on, as others reach it."""
+    return str(ray.util.get_node_ip_address())
+
+
 @functools.cache
 def node_watch() -> NodeWatch:
     """The watch of this process; the first call starts it."""

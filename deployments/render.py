@@ -1,8 +1,8 @@
 """A fleet becomes a plain Serve config. Pure: the same fleet gives the same config, byte for byte.
 
 Rules
-1. One application per replica, named `<model>.<n>`, and the ingress application with the gateways
-   and the Controller.
+1. One application per replica, named `<model>.<n>`, the ingress application with the gateways and
+   the Controller, and the dashboard's.
 2. What a replica is made of stands in its own application's `args` and bundles: a change restarts
    that replica only.
 3. Names, aliases, fallbacks, windows of shared models and the routing stand in the gateways'
@@ -18,14 +18,15 @@ from typing import Any
 import msgspec
 
 from cluster.inventory import Inventory
-from cluster.label import ADDRESS_LABEL
+from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
+from deployments.dashboard import dashboard_application
 from deployments.deployed import Deployed
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
 from deployments.model import Model, Served, Shared, Unavailable
 from deployments.weights import is_staged, storage_roots
-from serving.replica.spec import ReplicaSpec
+from serving.replica.spec import EngineValue, ReplicaSpec
 from serving.snapshot import CONTROLLER_DEPLOYMENT, GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 #: The address of each stage's node, by replica.
@@ -48,8 +49,6 @@ STOP_MARGIN_S = 30
 REPLICA_HEALTH_PERIOD_S = 1
 INGRESS_HEALTH_PERIOD_S = 2
 HEALTH_TIMEOUT_S = 10
-#: Every Ray cluster gives this to its head node alone.
-HEAD_RESOURCE = "node:__internal_head__"
 
 
 def render(
@@ -70,7 +69,11 @@ def render(
         "proxy_location": "Disabled",
         # Serve's schema would listen on every interface.
         "http_options": {"host": "127.0.0.1"},
-        "applications": [ingress_application(fleet, inventory), *replicas],
+        "applications": [
+            ingress_application(fleet, inventory),
+            *replicas,
+            dashboard_application(fleet),
+        ],
     }
 
 
@@ -102,7 +105,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
-        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing"}),
+        "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
     }
 
@@ -126,6 +129,8 @@ def _user_config(fleet: Fleet) -> dict[str, Any]:
         "models": models,
         "limits": {"deadline_s": DEADLINE_S, "grace_s": fleet.grace_s},
         "routing": fleet.gateway.routing,
+        "access_log": fleet.gateway.access_log,
+        "traces": fleet.traces,
     }
 
 
@@ -194,10 +199,15 @@ def replica_spec(
         tensor=model.tensor,
         pipeline=model.pipeline,
         device=fleet.device,
-        engine=tuple(model.engine.items()),
+        engine=(*model.engine.items(), *_tracing(fleet)),
         grace_s=fleet.grace_s,
         roots=roots if is_staged(model) else (),
     )
+
+
+def _tracing(fleet: Fleet) -> tuple[tuple[str, EngineValue], ...]:
+    """The engine's spans go where the gateways' go."""
+    return () if fleet.traces is None else (("otlp_traces_endpoint", fleet.traces),)
 
 
 def replica_application(

@@ -63,6 +63,16 @@ class Application:
         return "\n".join(text.strip() for text in said if text.strip())
 
 
+def user_config(
+    applications: Mapping[str, Application], name: str, deployment: str
+) -> Mapping[str, Any]:
+    """What a deployment of an application was last told; nothing where nobody told it anything."""
+    config = applications[name].config if name in applications else None
+    deployments = (config or {}).get("deployments", ())
+    told = (each.get("user_config") for each in deployments if each["name"] == deployment)
+    return next(told, None) or {}
+
+
 class ServeControl:
     """Use as an async context manager."""
 

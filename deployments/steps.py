@@ -8,7 +8,8 @@ Rules
 3. Otherwise it is told after the replicas are ready that clients will be sent to, and before those
    go that no client is sent to any more. Until then everything that clients knew works as before.
 4. Serve does not start a failed application again for the same config: it is removed and added.
-5. What needs accelerators that others still hold waits for them. Where everything that is left
+5. The dashboard comes before the replicas: it is there to watch them.
+6. What needs accelerators that others still hold waits for them. Where everything that is left
    waits, something that is to go, or to start anew elsewhere, goes first.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from deployments.dashboard import DASHBOARD_APPLICATION, OWN_APPLICATIONS
 from deployments.held import Capacity, fits, held
 from serving.snapshot import INGRESS_APPLICATION
 
@@ -87,13 +89,16 @@ class _Order:
         for name, config in current.items():
             self._put(name, config)
         self._ingress = [INGRESS_APPLICATION] if INGRESS_APPLICATION in wanted else []
-        self._replicas = [name for name in wanted if name != INGRESS_APPLICATION]
+        self._dashboard = [DASHBOARD_APPLICATION] if DASHBOARD_APPLICATION in wanted else []
+        self._replicas = [name for name in wanted if name not in OWN_APPLICATIONS]
         self._obsolete = [name for name in current if name not in wanted]
 
     def moves(self) -> Iterator[tuple[str, Action]]:
         """Every move until the wanted applications run and no other."""
         if INGRESS_APPLICATION not in self._running:
             yield from self._tell()
+        for dashboard in self._dashboard:
+            yield from self._take(dashboard)
         due = [name for name in self._replicas if self._is_due(name)]
         self._replicas = sorted(due, key=self._is_counted)
         while self._replicas:
@@ -113,7 +118,7 @@ class _Order:
             yield from self._take(name)
 
     def _make_room(self) -> Iterator[tuple[str, Action]]:
-        """Rule 5: clients are led away first, then something goes that holds what is needed."""
+        """Rule 6: clients are led away first, then something goes that holds what is needed."""
         yield from self._tell()
         needed = {at for name in self._replicas for at in held(self._wanted[name])}
         going = [*self._obsolete, *(name for name in self._replicas if name in self._running)]

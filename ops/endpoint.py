@@ -8,6 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
+from cluster.local import LOOPBACK
+from deployments.fleet import Fleet, Gateway
 from ops.errors import NoCompletion
 from serving.gateway.certificate import trusting
 
@@ -31,7 +33,28 @@ class Address:
         """Raises CertificateUnusable."""
         tls = True if self.certificate is None else trusting(self.certificate)
         timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=CONNECT_DEADLINE_S)
-        return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls))
+        return aiohttp.ClientSession(
+            timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls, limit=0)
+        )
+
+
+def address_of(gateway: Gateway) -> Address:
+    """Where the gateway of this machine answers."""
+    scheme, certificate = "http", None
+    if gateway.tls is not None:
+        scheme, certificate = "https", Path(gateway.tls.certificate)
+    base_url = f"{scheme}://{reachable(gateway.host)}:{gateway.port}/v1"
+    return Address(base_url, certificate)
+
+
+def dashboard_url(fleet: Fleet) -> str:
+    return f"http://{reachable(fleet.dashboard.host)}:{fleet.dashboard_port}/"
+
+
+def reachable(host: str) -> str:
+    """An address to connect to, as a URL has it: a server may listen on all of them."""
+    host = LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,7 @@ class Endpoint:
     key: str
     model: str
     said: str
+    dashboard_url: str = ""
 
 
 async def prove(address: Address, key: str, model: str) -> Endpoint:

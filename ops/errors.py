@@ -21,6 +21,11 @@ OpsError
 ├── KeyMissing          no key was given, and none lies here
 ├── AnswerCut           an answer began and did not end
 ├── PlotsMissing        matplotlib is not installed
+├── PlanRefused         a fleet that the dashboard was given is not made to run by it
+│   ├── PlanStale           something else runs than when its plan was shown
+│   ├── FleetUnknown        it is not among those that ran
+│   └── CommandNeeded       `flotilla deploy` can do it, and the dashboard cannot
+├── AdvisoriesUnknown   nobody could be asked for holes in what is locked
 └── FileNotWritten      a file that a command should write is there already, or cannot be written
 """
 
@@ -177,6 +182,35 @@ class PlotsMissing(OpsError):
 
     def __init__(self) -> None:
         super().__init__("--plots needs matplotlib: `pip install 'flotilla[plots]'`")
+
+
+class PlanRefused(OpsError):
+    """A fleet that the dashboard was given is not made to run by it; nothing was changed."""
+
+
+class PlanStale(PlanRefused):
+    """Something else runs than when its plan was shown."""
+
+    def __init__(self) -> None:
+        super().__init__("something else runs by now than when this plan was shown: show it again")
+
+
+class FleetUnknown(PlanRefused):
+    """It is not among those that ran."""
+
+    def __init__(self) -> None:
+        super().__init__("this fleet is not among the last ones any more: load the page again")
+
+
+class CommandNeeded(PlanRefused):
+    """`flotilla deploy` can do it, and the dashboard cannot."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: run `flotilla deploy FLEET` on the head")
+
+
+class AdvisoriesUnknown(OpsError):
+    """Nobody could be asked for holes in what is locked."""
 
 
 class FileNotWritten(OpsError):

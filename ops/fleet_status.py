@@ -10,8 +10,10 @@ from typing import Any
 from rich.table import Table
 
 from deployments.apply import trimmed
+from deployments.dashboard import OWN_APPLICATIONS
 from deployments.running import addresses_of
-from deployments.serve_control import Application
+from deployments.serve_control import Application, user_config
+from serving.restarts import WINDOW_S
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
 
@@ -26,7 +28,7 @@ def fleet_status(
         "replicas": [
             _replica(application, reports.get(name))
             for name, application in applications.items()
-            if name != INGRESS_APPLICATION
+            if name not in OWN_APPLICATIONS
         ],
         "gateways": [_gateway(report) for report in known.get("gateways", ())],
         "keys": known.get("keys"),
@@ -78,15 +80,11 @@ def scaling_lines(view: Mapping[str, Any]) -> Iterator[str]:
 def _models(
     applications: Mapping[str, Application], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    ingress = applications.get(INGRESS_APPLICATION)
-    deployments = (ingress.config or {}).get("deployments", ()) if ingress else ()
-    config: Mapping[str, Any] = next(
-        (each for each in deployments if each["name"] == GATEWAY_DEPLOYMENT), {}
-    )
+    told = user_config(applications, INGRESS_APPLICATION, GATEWAY_DEPLOYMENT)
     ready = [each["replica_set"] for each in reports.values() if each["phase"] == "ready"]
     return [
         {**model, "ready_replicas": ready.count(model["replica_set"])}
-        for model in config.get("user_config", {}).get("models", ())
+        for model in told.get("models", ())
     ]
 
 
@@ -123,6 +121,8 @@ def _notes(
     if not isinstance(controller, str):
         yield from _misplaced(applications, controller.get("replicas", ()))
         yield from _out_of_favour(controller)
+        for replica, count in controller.get("restarts", {}).items():
+            yield f"{replica} died {count} times within {WINDOW_S / 60:.0f} minutes: see its log"
 
 
 def _misplaced(

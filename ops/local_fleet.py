@@ -6,6 +6,7 @@ they should be and changes nothing.
 
 import asyncio
 import os
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,18 +14,18 @@ from rich.console import Console
 
 from cluster.errors import RayFailed
 from cluster.inventory import Inventory
-from cluster.local import LOOPBACK, LocalRay, RayPorts, require_free_ports
+from cluster.local import LocalRay, RayPorts, require_free_ports
 from cluster.machine import require_machine, slots_of_this_machine
 from cluster.problem import Problem
 from cluster.this_machine import inventory_of_this_machine
 from deployments.errors import FleetBlocked, ServeError
-from deployments.fleet import Fleet, Gateway
+from deployments.fleet import Fleet
 from deployments.ledger.acts import CreateKey
 from deployments.model import Shared
 from deployments.serve_control import ServeControl
 from ops.commands.fleet_file import load_fleet
 from ops.commands.progress import StepLines
-from ops.endpoint import Address, Endpoint, is_key_known, prove
+from ops.endpoint import Address, Endpoint, address_of, dashboard_url, is_key_known, prove
 from ops.ledger_client import perform
 from ops.planning import make_run, planned
 from serving.gateway.certificate import CertificateUnusable, TlsFiles, load
@@ -47,10 +48,11 @@ async def bring_up(path: Path, first_ray_port: int | None, taken: list[str]) -> 
     with StepLines(taken) as lines:
         async with ServeControl() as control:
             await make_run(control, fleet, _inventory(fleet), lines.report)
-    address = _address(fleet.gateway)
+    address = address_of(fleet.gateway)
     with console.status("waiting for a completion"):
         key = await _client_key(address)
-        return await prove(address, key, _provable(fleet))
+        proven = await prove(address, key, _provable(fleet))
+    return replace(proven, dashboard_url=dashboard_url(fleet))
 
 
 async def take_down() -> bool:
@@ -86,6 +88,7 @@ def _start_ray(fleet: Fleet, first_port: int | None) -> None:
     if ray is None:
         ports = RayPorts.starting_at(first_port) if first_port else RayPorts()
         require_free_ports({"gateway": fleet.gateway.port}, fleet.gateway.host)
+        require_free_ports({"dashboard": fleet.dashboard_port}, fleet.dashboard.host)
         require_machine(_memory_bytes(fleet), compiles=_compiles(fleet))
         ray = LocalRay(home(), slots_of_this_machine(), ports)
         planned(fleet, inventory_of_this_machine(fleet.device, ray.slots), {}).require_whole()
@@ -110,20 +113,6 @@ def _require_certificate(fleet: Fleet) -> None:
         load(TlsFiles(Path(tls.certificate), Path(tls.key)))
     except CertificateUnusable as error:
         raise FleetBlocked([Problem(("gateway", "tls"), str(error))]) from error
-
-
-def _address(gateway: Gateway) -> Address:
-    scheme, certificate = "http", None
-    if gateway.tls is not None:
-        scheme, certificate = "https", Path(gateway.tls.certificate)
-    base_url = f"{scheme}://{_reachable(gateway.host)}:{gateway.port}/v1"
-    return Address(base_url, certificate)
-
-
-def _reachable(host: str) -> str:
-    """An address to connect to, as a URL has it: a gateway may listen on all of them."""
-    host = LOOPBACK if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    return f"[{host}]" if ":" in host else host
 
 
 def _provable(fleet: Fleet) -> str:

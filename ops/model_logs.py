@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deployments.errors import LogsUnreadable
 from deployments.process_log import ProcessLogs
 from deployments.running import running_of
-from deployments.serve_control import Application, Process
+from deployments.serve_control import Application, Process, user_config
 from ops.errors import NoSuchReplica
 from serving.snapshot import GATEWAY_DEPLOYMENT, INGRESS_APPLICATION
 
@@ -48,17 +48,10 @@ def _applications(name: str, applications: Mapping[str, Application]) -> list[st
 
 def _replica_sets(applications: Mapping[str, Application]) -> dict[str, str]:
     """Whose replicas answer for a public name, an alias too."""
-    ingress = applications.get(INGRESS_APPLICATION)
-    deployments = (ingress.config or {}).get("deployments", ()) if ingress else ()
-    models = [
-        model
-        for each in deployments
-        if each["name"] == GATEWAY_DEPLOYMENT
-        for model in each.get("user_config", {}).get("models", ())
-    ]
+    told = user_config(applications, INGRESS_APPLICATION, GATEWAY_DEPLOYMENT)
     return {
         name: model["replica_set"]
-        for model in models
+        for model in told.get("models", ())
         for name in (model["name"], model["replica_set"], *model.get("aliases", ()))
     }
 

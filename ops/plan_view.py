@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from string import ascii_letters, digits
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +35,8 @@ SIGNS: Mapping[Verb, tuple[str, str]] = {
 MARKS = ascii_letters[26:] + ascii_letters[:26] + digits
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_red", "bright_cyan", "white")
 FREE = "·"
+#: Of a plan that goes into a file, a pipe or a page.
+FILE_COLUMNS = 132
 #: Columns that are never broken over lines.
 FIXED = ("model", "replica", "action", "node", "nodes", "window", "shape")
 
@@ -53,6 +56,14 @@ def view(fleet: Fleet, plan: Plan, hints: list[Suggestion], asides: Asides) -> R
     parts += [Text(note, style="yellow") for note in [*asides.notes, *plan.notes]]
     parts += [_titled("blocked", asides.blocked), _titled("would make it fit (tried)", hints)]
     return Group(*parts, "", Text(summary(plan), style="bold"))
+
+
+def text_of(fleet: Fleet, plan: Plan, hints: list[Suggestion], asides: Asides) -> str:
+    """The same without colours."""
+    console = Console(file=StringIO(), width=FILE_COLUMNS, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(view(fleet, plan, hints, asides))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _titled(title: str, lines: Sequence[object]) -> RenderableType:
@@ -129,6 +140,7 @@ def _actions(plan: Plan) -> Table:
 def _rows(plan: Plan) -> Iterator[tuple[Action, int]]:
     """Every action, but the blocked replicas of a model as one with how many more there are."""
     yield plan.clients, 0
+    yield plan.dashboard, 0
     blocked = Counter(action.model for action in plan.blocked)
     for action in plan.actions:
         if action.verb is not Verb.BLOCKED:
@@ -172,6 +184,7 @@ def as_json(plan: Plan, hints: list[Suggestion], asides: Asides) -> dict[str, An
         "blocked": bool(plan.blocked),
         "models": [_need_json(need) for need in plan.needs.values()],
         "clients": _action_json(plan.clients),
+        "dashboard": _action_json(plan.dashboard),
         "actions": [_action_json(action) for action in plan.actions],
         "nodes": list(_nodes_json(plan)),
         "suggestions": [{"model": hint.model, "change": hint.change} for hint in hints],

@@ -3,22 +3,26 @@ applied.
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.accelerator import Accelerator
 from cluster.inventory import Inventory
 from cluster.this_machine import inventory_of_this_machine
-from deployments.apply import Patience, Progress, apply, configs_of
+from deployments.apply import Control, Patience, Progress, apply, configs_of, given_up
 from deployments.errors import ServeUnreachable
 from deployments.facts import facts_of
 from deployments.fleet import Fleet
 from deployments.inventory_file import load_inventory
+from deployments.need import Facts
 from deployments.plan import Plan, plan
 from deployments.render import render
 from deployments.running import Running, running_of
-from deployments.serve_control import ServeControl
-from deployments.steps import Step
+from deployments.serve_control import Application, ServeControl
+from deployments.steps import Config, Step, steps
 from deployments.suggest import Situation
 from ops.local_cluster import local_inventory
 
@@ -78,8 +82,66 @@ def capacity(inventory: Inventory) -> dict[str, float]:
     return {node.address: float(inventory.accelerators_of(node).count) for node in nodes}
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What would be done to make a fleet run, and all that this was made from."""
+
+    fleet: Fleet
+    inventory: Inventory
+    facts: Mapping[str, Facts]
+    #: What Serve said.
+    applications: Mapping[str, Application]
+    plan: Plan
+
+    @property
+    def running(self) -> Mapping[str, Running]:
+        return running_of(configs_of(self.applications))
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(self.fleet, self.inventory, self.facts, self.running)
+
+    @property
+    def desired(self) -> Config:
+        return render(self.fleet, self.plan.addresses(), self.inventory)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing to do."""
+        configs, failed = configs_of(self.applications), given_up(self.applications)
+        return not steps(configs, self.desired, failed, capacity(self.inventory))
+
+    @property
+    def seal(self) -> str:
+        """Another one as soon as something else would be done, or something else runs."""
+        configs, failed = configs_of(self.applications), sorted(given_up(self.applications))
+        text = json.dumps([configs, failed, self.desired], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def propose(control: Control, fleet: Fleet, inventory: Inventory) -> Proposal:
+    """The plan for what runs now. Raises ServeError."""
+    applications = await control.applications()
+    facts = await asyncio.to_thread(facts_of, fleet, inventory)
+    running = running_of(configs_of(applications))
+    made = await asyncio.to_thread(plan, fleet, inventory, facts, running)
+    return Proposal(fleet, inventory, facts, applications, made)
+
+
+async def carry_out(
+    control: Control,
+    proposal: Proposal,
+    report: Callable[[Progress], None],
+    patience: Patience | None = None,
+) -> list[Step]:
+    """Does what was proposed. Raises FleetBlocked, StepFailed, ServeError."""
+    proposal.plan.require_whole()
+    rooms = capacity(proposal.inventory)
+    return await apply(control, proposal.desired, report, capacity=rooms, patience=patience)
+
+
 async def make_run(
-    control: ServeControl,
+    control: Control,
     fleet: Fleet,
     inventory: Inventory | None,
     report: Callable[[Progress], None],
@@ -90,12 +152,8 @@ async def make_run(
     """
     if inventory is None:
         return await apply(control, render(fleet), report, patience=patience)
-    running = await running_now(control)
-    made = await asyncio.to_thread(planned, fleet, inventory, running)
-    made.require_whole()
-    desired = render(fleet, made.addresses(), inventory)
-    rooms = capacity(inventory)
-    return await apply(control, desired, report, capacity=rooms, patience=patience)
+    proposal = await propose(control, fleet, inventory)
+    return await carry_out(control, proposal, report, patience)
 
 
 async def running_now(control: ServeControl) -> dict[str, Running]:

@@ -67,7 +67,7 @@ class Deadlines:
     keep_alive_s: float = 75.0
     #: A reader that takes nothing.
     write_s: float = 30.0
-    #: The whole request; errors.md says 504 then.
+    #: The whole request, however long its stream; then 504.
     request_s: float = 600.0
     #: A stream's first token; queue and prefill of a long prompt are inside.
     first_token_s: float = 120.0

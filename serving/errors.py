@@ -38,26 +38,47 @@ class Row:
 class Refusal(Enum):
     """The table. A member's `code` is error code, metric label and log word in one."""
 
+    #: Something in the body or the headers is wrong; `param` names it, `code` may be finer.
     INVALID_REQUEST = Row(400, INVALID, None)
+    #: What came is no HTTP that has only one reading.
     BAD_FRAMING = Row(400, INVALID, None, closes=True)
+    #: Prompt and answer fit neither the window of the model nor that of any fallback.
     CONTEXT_LENGTH_EXCEEDED = Row(400, INVALID, "context_length_exceeded")
+    #: There is no `Authorization: Bearer KEY`.
     NO_KEY = Row(401, INVALID, None, should_retry=None)
+    #: Nobody made this key, or it was revoked or has expired.
     INVALID_API_KEY = Row(401, INVALID, "invalid_api_key")
+    #: The key may not claim that priority.
     PERMISSION_DENIED = Row(403, INVALID, "permission_denied")
+    #: There is no such model, or the key may not ask for it; which of the two is not told.
     MODEL_NOT_FOUND = Row(404, INVALID, "model_not_found")
+    #: No route has this path.
     UNKNOWN_URL = Row(404, INVALID, "unknown_url")
+    #: The route takes another method; `Allow` names it.
     METHOD_NOT_SUPPORTED = Row(405, INVALID, "method_not_supported")
+    #: The body is over its bound.
     BODY_TOO_LARGE = Row(413, INVALID, "request_too_large", closes=True)
+    #: The URL is over its bound.
     URL_TOO_LARGE = Row(414, INVALID, "request_too_large", closes=True)
+    #: The headers are over their bound, in number or in bytes.
     HEADERS_TOO_LARGE = Row(431, INVALID, "request_too_large", closes=True)
+    #: The body is not sent as plain `application/json` in UTF-8.
     UNSUPPORTED_CONTENT_TYPE = Row(415, INVALID, "unsupported_content_type")
+    #: A limit of the key is reached; `Retry-After` says when there is room again.
     RATE_LIMIT_EXCEEDED = Row(429, "rate_limit_error", "rate_limit_exceeded")
+    #: What the key had for this month is spent; trying again does not help.
     INSUFFICIENT_QUOTA = Row(429, "insufficient_quota", "insufficient_quota", should_retry=False)
+    #: A fault of ours, or a request that two replicas died with.
     INTERNAL = Row(500, SERVER, None, should_retry=False)
+    #: The replica died or answered nonsense, and no other could be asked any more.
     UPSTREAM_ERROR = Row(502, SERVER, "upstream_error")
+    #: The model and the queue before it are full; or keys, limits or usage are out of reach.
     OVERLOADED = Row(503, UNAVAILABLE, "server_is_overloaded")
+    #: No replica of the model runs; `Retry-After` says when one may.
     MODEL_UNAVAILABLE = Row(503, UNAVAILABLE, "model_unavailable")
+    #: This gateway leaves; another one answers the same address.
     SHUTTING_DOWN = Row(503, UNAVAILABLE, "shutting_down", closes=True)
+    #: The request was not done within its deadline.
     DEADLINE_EXCEEDED = Row(504, SERVER, "deadline_exceeded", should_retry=False)
 
 

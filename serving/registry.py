@@ -100,6 +100,10 @@ class Registry:
     def key_count(self) -> int:
         return len(self._keys)
 
+    @property
+    def key_news(self) -> KeyNews:
+        return self._key_news
+
     def set_outlooks(self, outlooks: tuple[Outlook, ...]) -> None:
         """Says which replica sets will have a first replica soon."""
         before, self._outlooks = self._outlooks, outlooks
@@ -120,6 +124,11 @@ class Registry:
         """The replica sets of which a replica was not heard of for so long."""
         heard = self._replicas.values()
         return frozenset(report.replica_set for at_s, report in heard if now_s - at_s > for_s)
+
+    def silent(self, now_s: float, for_s: float) -> tuple[str, ...]:
+        """The ids of replicas that were not heard of for so long."""
+        heard = self._replicas.values()
+        return tuple(report.replica_id for at_s, report in heard if now_s - at_s > for_s)
 
     def gateways(self, now_s: float) -> tuple[GatewayReport, ...]:
         """The gateways heard of within `FORGET_GATEWAY_S`."""

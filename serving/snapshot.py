@@ -101,6 +101,8 @@ class KeyRecord:
     #: SHA-256 of the secret before the last rotation, which is taken until `old_until_s`.
     old_digest: bytes | None = None
     old_until_s: int = 0
+    #: May ask for answers of an exact length, as benchmarks do.
+    may_ignore_eos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +211,5 @@ class GatewayReport:
     left_out: tuple[str, ...] = ()
     #: Of the requests that ended here, since its start.
     counts: tuple[ModelCounts, ...] = ()
+    #: `host:port` of its metrics.
+    metrics_address: str = ""

@@ -77,6 +77,16 @@ class Spool:
         return self._folder
 
     @property
+    def buffered(self) -> int:
+        """Records that wait in memory for a disk that takes them."""
+        return len(self._buffer)
+
+    @property
+    def unshipped_bytes(self) -> int:
+        """Of records on the disk that the ledger does not have."""
+        return sum(part.used - part.shipped for part in self._parts)
+
+    @property
     def is_full(self) -> bool:
         return len(self._buffer) >= SPOOL_RECORDS
 

@@ -31,6 +31,8 @@ class CreateKey:
     #: None is all.
     models: tuple[str, ...] | None = None
     limits: Limits = NO_LIMITS
+    #: For benchmarks: `ignore_eos` does not exist for other keys.
+    may_ignore_eos: bool = False
 
     @property
     def subject(self) -> str:
@@ -124,6 +126,62 @@ class ChangeTenant:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleModel:
+    """Another number of replicas from now on."""
+
+    model: str
+    count: int
+    #: How many there were to be when it was given.
+    seen: int
+
+    @property
+    def subject(self) -> str:
+        return self.model
+
+    def problem(self) -> str | None:
+        return None if self.count >= 0 else "a number of replicas is not negative"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartReplica:
+    """Stops it when it has finished what it has, and starts it anew."""
+
+    replica: str
+    #: Of the start that was seen.
+    replica_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.replica
+
+    def problem(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReplica:
+    """One replica fewer: this one, when it has finished what it has."""
+
+    replica: str
+    replica_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.replica
+
+    @property
+    def model(self) -> str:
+        return self.replica.rpartition(".")[0]
+
+    def problem(self) -> str | None:
+        return None
+
+
+Order = ScaleModel | RestartReplica | DrainReplica
+"""What the fleet is told. The Controller does it; the ledger has its line in the audit alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeFleet:
     """What runs was changed, or was meant to be. The ledger has no part in it: see `notes`."""
 
@@ -143,7 +201,7 @@ class ChangeFleet:
         return self.path
 
 
-Act = CreateKey | ChangeKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant
+Act = CreateKey | ChangeKey | RotateKey | RevokeKey | CreateTenant | ChangeTenant | Order
 
 
 def _name_problem(name: str) -> str | None:

@@ -42,6 +42,8 @@ def _perform(connection: Connection, act: acts.Act, dice: Dice, now_s: int) -> s
             tenants.create(connection, act, now_s)
         case acts.ChangeTenant():
             tenants.change(connection, act)
+        case acts.ScaleModel() | acts.RestartReplica() | acts.DrainReplica():
+            pass  # the Controller's to do
         case _:
             assert_never(act)
     return ""

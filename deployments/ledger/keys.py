@@ -31,6 +31,7 @@ def create(connection: Connection, act: CreateKey, dice: Dice, now_s: int) -> st
         "expires_s": None if act.lifetime_s is None else now_s + act.lifetime_s,
         "models": None if act.models is None else json.dumps(sorted(set(act.models))),
         **limit_columns.values(act.limits),
+        "may_ignore_eos": act.may_ignore_eos,
     }
     connection.execute(insert(KEYS).values(row))
     return text
@@ -109,6 +110,7 @@ def _record(row: Row[Any], now_s: int) -> KeyRecord:
         models=None if row.models is None else frozenset(json.loads(row.models)),
         old_digest=row.old_digest if has_old else None,
         old_until_s=row.old_until_s if has_old else 0,
+        may_ignore_eos=row.may_ignore_eos,
     )
 
 

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,11 +62,20 @@ _decoder = msgspec.json.Decoder(Noted)
 
 
 # Whoever does it
+def kept(home: Path, who: str, command: str, path: Path | None) -> AbstractContextManager[Note]:
+    """Around what a command does with a file."""
+    return noted(home, who, begun(command, _shown(path), _digest(path)))
+
+
+def begun(command: str, subject: str, digest: str) -> ChangeFleet:
+    """An act that nobody has ended yet; `subject` is a file, or what it was that had none."""
+    return ChangeFleet(command, subject, digest, int(time.time()), (), CUT_SHORT)
+
+
 @contextmanager
-def kept(home: Path, who: str, command: str, path: Path | None) -> Iterator[Note]:
+def noted(home: Path, who: str, act: ChangeFleet) -> Iterator[Note]:
     """Around an act; what is wrong with the operator's file, so that nothing begins, is none."""
     folder, note = _folder(home), Note()
-    act = ChangeFleet(command, _shown(path), _digest(path), int(time.time()), (), CUT_SHORT)
     file = folder / f"{time.time_ns()}.begun"
     _write(file, Noted(who, act))
     try:

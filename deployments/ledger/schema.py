@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 from deployments.ledger.limit_columns import limit_columns
@@ -60,6 +62,8 @@ KEYS = Table(
     Column("old_until_s", BigInteger),
     #: JSON list of model names; NULL is all.
     Column("models", Text),
+    #: Answers of an exact length, for benchmarks.
+    Column("may_ignore_eos", Boolean, nullable=False, server_default=false()),
     *limit_columns(),
 )
 

@@ -80,13 +80,12 @@ class Autoscaler:
             for record in new
             if record.replica_set == model and record.first_token_s is not None
         )
-        queued = self.cluster.gateway.queued.get(model, ())
-        waiting_tokens = sum(request.arrival.prompt_tokens for request in queued)
+        queued, waiting_tokens = self.cluster.gateway.waiting(model)
         return Demand(
             ready=len(replicas),
             running=sum(load.running for load in loads),
             waiting=sum(load.waiting for load in loads),
-            queued=len(queued),
+            queued=queued,
             tokens_in_flight=waiting_tokens
             + sum(replica.engine.tokens_in_flight for replica in replicas),
             kv_use=fmean(load.kv_use for load in loads) if loads else 0.0,

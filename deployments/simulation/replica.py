@@ -41,6 +41,10 @@ class Replica:
         return Load(waiting, self.engine.running, cache.in_use / max(cache.capacity, 1))
 
     @property
+    def most_running(self) -> int:
+        return self.engine.time.batch.sequences
+
+    @property
     def is_idle(self) -> bool:
         return self.engine.next_s is None
 
@@ -61,6 +65,7 @@ class Replica:
             served_name=self.model,
             phase=self.phase,
             load=self.load,
+            most_running=self.most_running,
         )
 
     def take(self, work: Work) -> None:

@@ -26,6 +26,9 @@ from deployments.simulation.service_time import ServiceTime
 from deployments.simulation.trace import Arrival, Trace
 from serving.routing.route import Dice
 
+#: What real replicas say four times a second; between two of them little changes.
+REPORT_PERIOD_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -96,6 +99,7 @@ class _Run:
             self.agenda.at(event.at_s, partial(self._happen, event))
         if self._autoscaler.has_a_choice:
             self.agenda.at(LOOK_PERIOD_S, self._look)
+        self.agenda.at(REPORT_PERIOD_S, self._report)
         self._expect()
 
     def outcome(self) -> Outcome:
@@ -122,6 +126,10 @@ class _Run:
     def _look(self) -> None:
         self._autoscaler.look()
         self.agenda.at(self.agenda.now_s + LOOK_PERIOD_S, self._look)
+
+    def _report(self) -> None:
+        self._gateway.report()
+        self.agenda.at(self.agenda.now_s + REPORT_PERIOD_S, self._report)
 
     def _happen(self, event: NodeEvent) -> None:
         if event.what is What.LEAVES:

@@ -4,19 +4,16 @@ import argparse
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
-from ops.bench import machine, report, rig, venv
+from ops.bench import machine, report, rig, saved, venv
 from ops.bench.child import leave_by_exception
 from ops.bench.results import Results, errors, noise, to_json
 from ops.bench.rivals import ALL, DIRECT
 from ops.bench.rivals.rival import Rival
 from ops.bench.sample import Samples
 from ops.bench.shape import Shape, Window
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 _FULL = Window(warmup_s=1.0, duration_s=6.0, limit_s=24.0)
 _QUICK = Window(warmup_s=0.3, duration_s=1.0, limit_s=4.0)
@@ -70,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help=f"default {_ROUNDS}; 1 with --quick")
     parser.add_argument("--cores", metavar="GATEWAY,LOAD,UPSTREAM", help="default 0,1,1")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="renew its section of RESULTS.md")
     return parser.parse_args()
 
 
@@ -94,7 +91,7 @@ def main() -> None:
     )
     _show(results, as_json=arguments.json)
     if arguments.save:
-        RESULTS.write_text(report.page(results))
+        saved.save("gateway", report.page(results))
 
 
 def _show(results: Results, *, as_json: bool) -> None:

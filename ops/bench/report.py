@@ -85,7 +85,7 @@ def _paced_table(results: Results, shape: Shape) -> Table:
 
 
 def page(results: Results) -> str:
-    """The whole of RESULTS.md."""
+    """Its section of RESULTS.md."""
     machine, window = results.machine, results.window
     parts = [
         "# The gateway beside its rivals on one core\n",

@@ -27,6 +27,7 @@ from deployments.simulation.report import percentile
 from deployments.simulation.run import Case, Outcome, simulate
 from deployments.simulation.site import timed
 from deployments.simulation.trace import Arrival, Trace
+from ops.bench import machine, saved
 from ops.bench.stats import ratio
 from ops.bench.table import Table
 from ops.calibration import FIRST_ID, LAST_ID, Rounds, calibrated
@@ -161,7 +162,7 @@ async def compare(url: str, start_s: float, path: Path | None) -> tuple[Calibrat
             name = f"{share:.0%} of the most, {share * most:.2f} requests/s"
             found += rows(name, real, simulated_figures(simulator.play(trace), trace))
     headers = ("load", "engine", "simulated", "simulated / engine")
-    title = f"Simulated and real, {CONVERSATIONS * TURNS} requests each"
+    title = "Simulated and real"
     return calibration, Table(title, headers, tuple(found))
 
 
@@ -171,18 +172,34 @@ def _shifted(arrivals: Sequence[Arrival], number: int) -> Iterator[Arrival]:
         yield replace(arrival, blocks=blocks)
 
 
+def page(table: Table, where: machine.Machine) -> str:
+    """Its section of RESULTS.md."""
+    return f"""\
+# The simulator beside a real engine
+
+{where.taken_at}, {where.cpu}, {where.cores} cores. `python -m ops.bench.simulation --save`: one
+engine of the demo model with nothing else to do, calibrated, then two loads of
+{CONVERSATIONS * TURNS} requests each ({CONVERSATIONS} conversations of {TURNS} turns) that it was
+not calibrated on, on the engine and in the simulator.
+[What it models, and how fast it is](../decisions/0020-simulation.md).
+
+{table.markdown()}"""
+
+
 def main() -> None:
-    """`python -m ops.bench.simulation [--calibration FILE] [--keep FILE]`"""
+    """`python -m ops.bench.simulation [--calibration FILE] [--keep FILE] [--save]`"""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calibration", type=Path, help="instead of measuring first")
     parser.add_argument("--keep", type=Path, help="write the calibration that was used")
+    parser.add_argument("--save", action="store_true", help="renew its section of RESULTS.md")
     options = parser.parse_args()
     with demo_engine() as (url, start_s):
         calibration, table = asyncio.run(compare(url, start_s, options.calibration))
     if options.keep is not None:
         options.keep.write_text(calibration_text(calibration), encoding="utf-8")
     Console(width=140).print(table.rich())
-    print(table.markdown())  # noqa: T201
+    if options.save:
+        saved.save("simulator", page(table, machine.describe()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,13 +14,21 @@ from ops.commands.endpoint_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ops.endpoint import Address
+    from ops.endpoint_client import EndpointClient
     from ops.fleet_bench.load import Load
     from ops.fleet_bench.point import Point
+
+T = TypeVar("T")
 
 DEFAULT_CLIENTS = "1,4,16"
 MOST_CLIENTS = 4096
 DEFAULT_REQUESTS = 200
+MOST_REQUESTS = 10_000
+#: Of Mooncake's traces.
+BLOCK_TOKENS = 512
 #: Of a table that goes into a file or a pipe.
 FILE_COLUMNS = 132
 
@@ -121,15 +129,20 @@ def bench(  # noqa: PLR0913 - one for each option of the command line
 
 
 def _model(address: "Address", key: str, model: str | None) -> str:
+    return _asked(address, key, lambda client: client.resolved(model))
+
+
+def _asked(address: "Address", key: str, ask: "Callable[[EndpointClient], Awaitable[T]]") -> "T":
+    """One question to the endpoint."""
     import asyncio
 
     from ops.endpoint_client import EndpointClient
 
-    async def resolved() -> str:
+    async def answer() -> "T":
         async with EndpointClient(address, key) as client:
-            return await client.resolved(model)
+            return await ask(client)
 
-    return asyncio.run(resolved())
+    return asyncio.run(answer())
 
 
 def _points(address: "Address", key: str, load: "Load", clients: tuple[int, ...]) -> "list[Point]":
@@ -208,3 +221,61 @@ def _row(name: str, share: float, taken: dict[str, list[float]]) -> dict[str, An
         "direct_ms": straight_ms,
         "added_ms": through_ms - straight_ms,
     }
+
+
+@bench.command(name="trace")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@endpoint_options
+@click.option("--model", metavar="NAME", help="Of the trace's requests that name none.")
+@click.option(
+    "--requests",
+    type=click.IntRange(1, MOST_REQUESTS),
+    default=DEFAULT_REQUESTS,
+    show_default=True,
+    help="The first so many.",
+)
+@click.option("--speed", type=click.FloatRange(0.001, 10000), default=1.0, help="Of the trace.")
+@click.option("--block-tokens", type=click.IntRange(1, 1 << 20), default=BLOCK_TOKENS)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def play_trace(  # noqa: PLR0913 - one for each option of the command line
+    path: Path,
+    url: str | None,
+    key: str | None,
+    model: str | None,
+    requests: int,
+    speed: float,
+    block_tokens: int,
+    as_json: bool,
+) -> None:
+    """Play the trace in FILE: each request when it was due, with the prefixes that it shares.
+
+    The format is that of `flotilla simulate`. Status 1 where a reply was not whole.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from deployments.simulation.trace import Names
+    from deployments.trace_file import load_trace
+    from ops.fleet_bench.replay import play
+
+    address, known = chosen_address(url), chosen_key(key)
+    listed = _asked(address, known, lambda client: client.models())
+    names = {name: name for name in listed}
+    default = None if model is None else _model(address, known, model)
+    trace = load_trace(path, Names(names, default), block_tokens)
+    trace = replace(trace, arrivals=trace.arrivals[:requests])
+    with Console(stderr=True).status(f"{len(trace.arrivals)} requests"):
+        found = asyncio.run(play(address, known, trace, speed))
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        for name, value in found.as_json().items():
+            if name != "failed":
+                shown = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
+                click.echo(f"{name.replace('_', ' '):20} {shown}")
+    for reason, count in found.failed.items():
+        click.echo(f"flotilla: {count} failed: {reason}", err=True)
+    if found.failed:
+        click.get_current_context().exit(1)

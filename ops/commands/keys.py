@@ -26,12 +26,14 @@ def keys() -> None:
 @click.option("--expires-in", metavar="TIME", type=Period(), help="7d, 24h, 30m: refused after it.")
 @click.option("--model", "models", multiple=True, help="May ask for this model only; repeat it.")
 @limit_options(can_lift=False)
+@click.option("--may-ignore-eos", is_flag=True, help="For benchmarks: answers of exact length.")
 @json_option
-def create(
+def create(  # noqa: PLR0913 - what an operator says, by name
     name: str,
     tenant: str,
     expires_in: int | None,
     models: tuple[str, ...],
+    may_ignore_eos: bool,
     as_json: bool,
     **limits: int | None,
 ) -> None:
@@ -39,7 +41,8 @@ def create(
     from deployments.ledger.acts import CreateKey
     from ops.ledger_client import perform
 
-    act = CreateKey(name, tenant, expires_in, models or None, Limits(**limits))
+    may = Limits(**limits), may_ignore_eos
+    act = CreateKey(name, tenant, expires_in, models or None, *may)
     _tell_key(perform(act), as_json=as_json)
 
 

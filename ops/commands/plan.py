@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 #: Something is blocked.
 EXIT_BLOCKED = 2
-#: Of a plan that goes into a file or a pipe.
-FILE_COLUMNS = 132
 
 
 @click.command()
@@ -55,6 +53,8 @@ def plan(
 
 def _print(shown: object) -> None:
     from rich.console import Console
+
+    from ops.plan_view import FILE_COLUMNS
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -103,6 +103,7 @@ def _how_to_use(endpoint: "Endpoint") -> str:
             f"key       {endpoint.key}",
             f"model     {endpoint.model}",
             f"it said   {endpoint.said}",
+            f"dashboard {endpoint.dashboard_url}",
             "",
             f"curl {trust}{address.base_url}/chat/completions \\",
             f"  -H 'Authorization: Bearer {endpoint.key}' -H 'Content-Type: application/json' \\",

@@ -60,12 +60,16 @@ class Tool:
             "ready-check-timeout-sec": 0,
             "temperature": 0,
             "extra-body": json.dumps(length),
-            "percentile-metrics": "ttft,itl,e2el",
-            "metric-percentiles": "50,99",
             "result-dir": result.parent,
             "result-filename": result.name,
         }
-        flags = ("skip-tokenizer-init", "disable-shuffle", "disable-tqdm", "save-result")
+        flags = (
+            "skip-tokenizer-init",
+            "disable-shuffle",
+            "disable-tqdm",
+            "save-result",
+            "save-detailed",
+        )
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [*pairs, *(f"--{flag}" for flag in flags)]
 
@@ -89,11 +93,15 @@ class Tool:
 
 
 def load_tool(address: Address, key: str) -> Tool:
-    """Raises LoadToolFailed where vLLM is not installed."""
+    """Raises LoadToolFailed where vLLM or what its tool needs is not installed."""
     if find_spec("vllm") is None:
         raise LoadToolFailed(
             "`flotilla bench` drives vLLM's own load tool, which is not installed: "
             "run it where `make install` was run"
+        )
+    if find_spec("pandas") is None:
+        raise LoadToolFailed(
+            "vLLM's load tool reads its prompts with pandas: `pip install 'flotilla[bench]'`"
         )
     return Tool(address, key, (sys.executable, "-m", TOOL_MODULE))
 

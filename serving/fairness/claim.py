@@ -20,6 +20,8 @@ class Claim(msgspec.Struct, frozen=True):
     #: Of the answer, as far as anybody can tell.
     answer_tokens: float
     body_bytes: int = 0
+    #: For the model's first replica: it was let in then.
+    has_waited: bool = False
 
     @property
     def tokens(self) -> float:

@@ -15,7 +15,8 @@ Rules
 5. Only whoever is kept out by rule 4, and so has its part, may be passed. Nobody passes a flow
    whose turn it is while its prompt waits for room.
 6. The queue is bounded, and a tenant may have as many waiting as places in it are free: one alone
-   fills half, two a third each, and there is always a place for one more tenant.
+   fills half, two a third each, and there is always a place for one more tenant. Whoever has waited
+   for the first replica was counted there, and is let in.
 7. A request leaves once: its turn comes (`next`), or it is taken out (`remove`).
 """
 
@@ -107,7 +108,7 @@ class FairQueue(Generic[Item]):
 
     def add(self, claim: Claim, item: Item, places: Places, now_s: float) -> Ticket[Item]:
         """Raises Full."""
-        if not self.has_room(claim.tenant, claim.body_bytes, places):
+        if not (claim.has_waited or self.has_room(claim.tenant, claim.body_bytes, places)):
             raise Full
         tenant, ticket = self._seen(claim, now_s), Ticket(claim, item)
         self._count(ticket, 1)

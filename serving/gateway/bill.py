@@ -27,7 +27,6 @@ class Bill:
     __slots__ = (
         "_core",
         "_hold",
-        "_is_closed",
         "_started_wall_s",
         "answer",
         "asked",
@@ -37,6 +36,7 @@ class Bill:
         "exchange",
         "first_token_s",
         "model",
+        "record",
         "replica_id",
         "started_s",
     )
@@ -55,11 +55,12 @@ class Bill:
         self.asked = asked
         #: What is reserved of the limits of whoever asks.
         self._hold = hold
-        self._is_closed = False
         self.started_s = core.loop.time()
         self._started_wall_s = core.wall_clock()
         #: From the request to the first token of its stream; 0 before.
         self.first_token_s = 0.0
+        #: When it is closed.
+        self.record: UsageRecord | None = None
         #: The model that answers; another than the one asked for after a fallback.
         self.model = asked
         #: Of the try under way, or the last.
@@ -74,6 +75,11 @@ class Bill:
         self.replica_id = replica_id
         self.attempts += 1
 
+    def began(self) -> float:
+        """The first token is here: how long after the request."""
+        self.first_token_s = self.first_token_s or self._core.loop.time() - self.started_s
+        return self.first_token_s
+
     def grow(self) -> None:
         """Charges what a stream has made beyond its reservation."""
         if self._hold is not None and self.events is not None:
@@ -86,19 +92,20 @@ class Bill:
 
     def close(self, outcome: Outcome, *, is_stopped: bool = False) -> None:
         """`is_stopped`: we ended it while an engine may have been at work."""
-        if self._is_closed:
+        if self.record is not None:
             return
-        self._is_closed = True
+        if outcome is Outcome.COMPLETE and self.events is not None:
+            self.began()  # a stream that came in one piece
         tokens = self.counted()
         if self._hold is not None:
             sent = tokens if self.attempts else None
             is_abandoned = self.exchange.is_gone or is_stopped
             self._hold.settle(cost(self._hold, sent, self.events is not None, is_abandoned))
-        record = self._record(tokens, outcome)
-        self._core.spool.append(record)
-        self._core.counters.add(record, self.first_token_s)
+        self.record = self._recorded(tokens, outcome)
+        self._core.spool.append(self.record)
+        self._core.counters.add(self.record, self.first_token_s)
 
-    def _record(self, tokens: Tokens, outcome: Outcome) -> UsageRecord:
+    def _recorded(self, tokens: Tokens, outcome: Outcome) -> UsageRecord:
         return UsageRecord(
             self.exchange.id,
             self.exchange.key_id,

@@ -64,6 +64,11 @@ class Certificate:
     def context(self) -> ssl.SSLContext:
         return self._pair.context
 
+    @property
+    def expires_s(self) -> float:
+        """Wall clock."""
+        return self._pair.expires_s
+
     async def watch(self) -> None:
         """Takes up what others write; never ends."""
         while True:

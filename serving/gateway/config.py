@@ -54,10 +54,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Routing = Literal["prefix", "least-load"]
 
 
+#: How the access log is written, if at all.
+LogForm = Literal["json", "text", "off"]
+
+
 class _UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[Model, ...] = ()
     limits: Limits = Limits()
     routing: Routing = "prefix"
+    access_log: LogForm = "off"
+    #: The URL that takes spans as OTLP over HTTP; None: nothing is traced.
+    traces: str | None = None
 
 
 def listing_of(cards: Iterable[bytes]) -> bytes:
@@ -74,6 +81,8 @@ class Catalogue:
     cards: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     routing: Routing = "prefix"
+    access_log: LogForm = "off"
+    traces: str | None = None
 
 
 def parse(user_config: Mapping[str, Any]) -> Catalogue:
@@ -85,7 +94,15 @@ def parse(user_config: Mapping[str, Any]) -> Catalogue:
                 raise ValueError(f"two models are called {name!r}")
     offered = [model for model in config.models if model.unavailable is None]
     cards = {model.name: _card(model) for model in offered}
-    return Catalogue(by_name, listing_of(cards.values()), cards, config.limits, config.routing)
+    return Catalogue(
+        by_name=by_name,
+        listing=listing_of(cards.values()),
+        cards=cards,
+        limits=config.limits,
+        routing=config.routing,
+        access_log=config.access_log,
+        traces=config.traces,
+    )
 
 
 def _card(model: Model) -> bytes:

@@ -41,6 +41,7 @@ class App(Protocol):
 
     def check_head(self, head: Head) -> ApiError | None: ...
     def serve(self, exchange: Exchange) -> None: ...
+    def answered(self, exchange: Exchange) -> None: ...
     def new_id(self) -> str: ...
 
 
@@ -183,7 +184,9 @@ class ClientConnection(asyncio.Protocol):
         return self._app.new_id()
 
     def finished(self, keep_alive: bool) -> None:
-        self._active = None
+        exchange, self._active = self._active, None
+        if exchange is not None and exchange.job is None:  # a job tells of its end itself
+            self._app.answered(exchange)
         if self._transport.is_closing():
             return
         if not keep_alive:

@@ -17,7 +17,10 @@ from serving.errors import ApiError, Refusal
 from serving.fairness.claim import Places
 from serving.fairness.places import places
 from serving.gateway import admit, fault, openapi, scope
+from serving.gateway.access_log import AccessLog
+from serving.gateway.answers import Answers
 from serving.gateway.auth import Authenticator
+from serving.gateway.bill import Bill
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.counting import ModelCounters
@@ -34,10 +37,12 @@ from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
 from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
+from serving.gateway.tracing import Tracing
 from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
 from serving.limits.account import Hold
 from serving.limits.gate import Gate
+from serving.metrics.token import metrics_token
 from serving.protocol import Checked, check_chat, check_completion
 from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Breaker, Symptom
@@ -70,6 +75,9 @@ class GatewayCore:
         self.budget = Budget()
         self.meters = Meters()
         self.counters = ModelCounters()
+        self.answers = Answers()
+        self.access_log: AccessLog | None = None
+        self.tracing: Tracing | None = None
         self.queue = Queue(self.loop.time, self.meters)
         self.lines = Lines(self._places, self.loop.time)
         self.inquest = Inquest(self.loop, self.deadlines.blame_s)
@@ -82,7 +90,8 @@ class GatewayCore:
         self.version = -1
         self._heard_s = self.loop.time()
         self._key_news = KeyNews.UNREAD
-        self._has_keys = False
+        #: Whether any snapshot has said which keys there are.
+        self.has_keys = False
         self._usage = NO_USAGE
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
@@ -104,21 +113,29 @@ class GatewayCore:
     @property
     def is_out_of_touch(self) -> bool:
         """No news of keys for so long that one that is taken may have been revoked."""
-        if self._key_news is KeyNews.LOST or not self._has_keys:
+        if self._key_news is KeyNews.LOST or not self.has_keys:
             return True
-        return self.loop.time() - self._heard_s >= self.deadlines.keys_s
+        return self.silence_s >= self.deadlines.keys_s
+
+    @property
+    def silence_s(self) -> float:
+        """Since there was news of keys, or since the start."""
+        return self.loop.time() - self._heard_s
+
+    @property
+    def metrics_token(self) -> str:
+        """What opens this gateway's metrics; empty before the first snapshot."""
+        return self._token and metrics_token(self._token)
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
-        if self._key_news is not KeyNews.UNREAD:
+        if self._key_news is KeyNews.CURRENT:
             self._heard_s = self.loop.time()
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
         self._token = snapshot.internal_token
         self._take_keys(snapshot)
-        self.gate.set_keys(snapshot.keys, snapshot.month)
-        self._usage = snapshot.usage
         self._table.apply(snapshot.replicas, self.loop.time(), self._forget)
         self.lines.changed()
         self.inquest.apply(snapshot.deaths)
@@ -128,11 +145,15 @@ class GatewayCore:
                 self.queue.wake(replica_set)
 
     def _take_keys(self, snapshot: Snapshot) -> None:
-        """Those of a Controller that has not read any say nothing: the known ones stay."""
+        """Of a Controller that has not read the ledger they say nothing: the known ones stay, with
+        their limits and what was used of them.
+        """
         self._key_news = snapshot.key_news
-        if snapshot.key_news is not KeyNews.UNREAD:
-            self._has_keys = True
+        if snapshot.key_news is KeyNews.CURRENT:
+            self.has_keys = True
             self.auth.apply(snapshot.keys)
+            self.gate.set_keys(snapshot.keys, snapshot.month)
+            self._usage = snapshot.usage
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)
@@ -147,18 +168,35 @@ class GatewayCore:
     def in_flight(self) -> tuple[tuple[str, int], ...]:
         return self._table.in_flight()
 
+    def slots(self) -> Collection[Slot]:
+        """All replicas that are known."""
+        return self._table.by_id.values()
+
     def left_out(self) -> tuple[str, ...]:
-        slots = self._table.by_id.values()
-        return tuple(slot.replica_id for slot in slots if not slot.breaker.is_closed)
+        return tuple(slot.replica_id for slot in self.slots() if not slot.breaker.is_closed)
 
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
         refusal = admit.check_head(head, self.auth)
-        if refusal is None and head.key is not None and self.is_out_of_touch:
+        if self._cannot_tell(head, refusal):
             return overloaded("Keys cannot be checked at present.")
         if head.key is not None:
             head.accounts = self.gate.accounts(head.key.id)
         return refusal
+
+    def _cannot_tell(self, head: Head, refusal: ApiError | None) -> bool:
+        """Whether a key that was taken may have been revoked, or one that was not may be good."""
+        if refusal is None:
+            return head.key is not None and self.is_out_of_touch
+        return refusal.refusal is Refusal.INVALID_API_KEY and not self.has_keys
+
+    def answered(self, exchange: Exchange, bill: Bill | None = None) -> None:
+        """An exchange has ended; with its bill where a model was asked."""
+        self.answers.add(exchange)
+        if self.access_log is not None:
+            self.access_log.add(exchange, bill)
+        if exchange.trace is not None and bill is not None:
+            exchange.trace.end(exchange, bill)
 
     def new_id(self) -> str:
         return f"{self._ids.getrandbits(128):032x}"
@@ -198,14 +236,17 @@ class GatewayCore:
 
     def _generate(self, exchange: Exchange, kind: Kind) -> None:
         check = check_chat if kind is Kind.CHAT else check_completion
-        checked = check(exchange.body)
-        model = scope.model_for(self.catalogue, checked.model, exchange.head.key)
+        key = exchange.head.key
+        checked = check(exchange.body, key is not None and key.may_ignore_eos)
+        model = scope.model_for(self.catalogue, checked.model, key)
         if self.spool.is_full:
             raise overloaded("The usage log cannot be written.")
         self._check_quarantine(checked, model)
         self._check_room(exchange.head, checked, model)
         hold = self._reserve(exchange.head, checked, model)
         self.budget.in_flight += 1
+        if self.tracing is not None:
+            exchange.trace = self.tracing.begin(exchange)
         exchange.job = Job(self, exchange, checked, model, hold)
 
     def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:

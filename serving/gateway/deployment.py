@@ -13,19 +13,26 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
 import ray
 
+from serving.gateway import collector
+from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
+from serving.gateway.config import LogForm
 from serving.gateway.core import GatewayCore
 from serving.gateway.inquest import Interrupted, unless
 from serving.gateway.leasing import Leasing
+from serving.gateway.readings import readings
 from serving.gateway.server import Server, listen
 from serving.gateway.shipper import Shipper
+from serving.gateway.tracing import Tracing
 from serving.keystore import home
 from serving.limits.lease import Lease, ShareReport
+from serving.metrics.port import MetricsPort
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
@@ -82,10 +89,16 @@ class Gateway:
         self._leasing = Leasing(self._id, self._core.gate, self._lend)
         self._server = Server(self._core, certificate)
         self._shipper = Shipper(spool, self._ship)
+        self._access_log = AccessLog(home() / "logs", self._id, time.time)
+        self._metrics = MetricsPort(
+            lambda: readings(self._core, self._server), lambda: self._core.metrics_token
+        )
+        await self._metrics.open(self._node)
         loop = asyncio.get_running_loop()
         self._poller = loop.create_task(self._poll())
         self._lessee = loop.create_task(self._leasing.run())
         self._shipping = loop.create_task(self._shipper.run())
+        self._logging = loop.create_task(self._access_log.run())
         try:
             async with asyncio.timeout(FIRST_NEWS_DEADLINE_S):
                 await self._informed.wait()
@@ -97,9 +110,25 @@ class Gateway:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Models, aliases, limits: taken over for the next request, nothing restarts."""
         self._core.apply_user_config(user_config)
+        self._set_access_log(self._core.catalogue.access_log)
+        await self._set_tracing(self._core.catalogue.traces)
         if not self._is_listening:
             await self._server.start(_listen(self._host, self._port))
             self._is_listening = True
+            collector.calm()
+
+    def _set_access_log(self, form: LogForm) -> None:
+        self._core.access_log = None if form == "off" else self._access_log
+        self._access_log.form = form
+
+    async def _set_tracing(self, endpoint: str | None) -> None:
+        """Requests under way keep the tracing that they began with, to its end."""
+        before = self._core.tracing
+        if endpoint == (before and before.endpoint):
+            return
+        self._core.tracing = Tracing(endpoint, self._id) if endpoint else None
+        if before is not None:
+            await asyncio.to_thread(before.close)
 
     async def check_health(self) -> None:
         if not self._server.is_serving:
@@ -110,6 +139,8 @@ class Gateway:
             raise RuntimeError("the gateway no longer asks the Controller for shares of limits")
         if self._shipping.done():
             raise RuntimeError("the gateway no longer brings its usage to the ledger")
+        if self._logging.done():
+            raise RuntimeError("the gateway no longer writes its access log")
 
     async def _poll(self) -> None:
         while True:
@@ -135,6 +166,7 @@ class Gateway:
             deaths=inquest.deaths(),
             left_out=self._core.left_out(),
             counts=self._core.counters.counts(),
+            metrics_address=self._metrics.address,
         )
         answer = self._controller.exchange.remote(report, self._core.version)
         async with asyncio.timeout(POLL_DEADLINE_S):
@@ -142,7 +174,8 @@ class Gateway:
         self._core.heard()
         if snapshot is not None:
             self._core.apply_snapshot(snapshot)
-            self._informed.set()
+            if self._core.has_keys:
+                self._informed.set()
 
     async def _lend(self, report: ShareReport) -> Lease | None:
         return await self._controller.lend.remote(report)
@@ -171,6 +204,10 @@ class Gateway:
             await self._leasing.leave()
         self._shipping.cancel()
         await self._shipper.farewell()
+        self._logging.cancel()
+        await self._access_log.close()
+        await self._set_tracing(None)
+        await self._metrics.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

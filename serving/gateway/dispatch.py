@@ -110,7 +110,7 @@ class Dispatch:
             core.budget.retrying -= self._is_retrying
 
     async def _in_turn(self, ask: Ask) -> None:
-        found = await place(self._core, self._exchange, self._checked, self._model, ask)
+        found = await place(self._core, self._bill, ask, has_waited=self._has_waited)
         self._stay = found.stay
         try:
             await self._try_in_turn(ask, found.choice)
@@ -167,11 +167,18 @@ class Dispatch:
 
     # One try
     async def _try(self, slot: Slot) -> None:
+        trace = self._exchange.trace
+        if trace is None:
+            return await self._try_with(slot, b"")
+        with trace.attempt(slot.replica_id) as lines:
+            await self._try_with(slot, lines)
+
+    async def _try_with(self, slot: Slot, extra: bytes) -> None:
         self._bill.sent_to(slot.replica_id)
         target = self._core.upstream(slot)
         path = Path.CHAT if self._checked.is_chat else Path.COMPLETION
         body = self._checked.encode(slot.report.served_name, self._max_tokens)
-        request = target.request(path, self._exchange.id, body)
+        request = target.request(path, self._exchange.id, body, extra)
         connection = target.pool.idle()
         if connection is not None:
             try:
@@ -233,8 +240,7 @@ class Dispatch:
             self._flight.began()
         if self._stay is not None:
             self._stay.began()
-        after_s = self._core.loop.time() - self._bill.started_s
-        self._bill.first_token_s = after_s
+        after_s = self._bill.began()
         if not self._has_waited:
             self._core.meters.of(self._model.replica_set).began(after_s)
 

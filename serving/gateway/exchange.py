@@ -6,12 +6,15 @@ client has left all of them do nothing, so that whoever answers need not look.
 
 import http
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from serving.errors import ApiError, to_http
+from serving.errors import ApiError, Refusal, event, to_http
 from serving.gateway.chunk import chunk
 from serving.gateway.parser import Head, Message
 from serving.limits.headers import lines
+
+if TYPE_CHECKING:
+    from serving.gateway.tracing import Trace
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 _STATUS = {
@@ -46,7 +49,19 @@ class Job(Protocol):
 
 
 class Exchange:
-    __slots__ = ("_is_chunked", "_wire", "body", "head", "id", "is_started", "job", "refused")
+    __slots__ = (
+        "_is_chunked",
+        "_wire",
+        "body",
+        "head",
+        "id",
+        "is_started",
+        "job",
+        "refusal",
+        "refused",
+        "status",
+        "trace",
+    )
 
     def __init__(self, wire: Wire, message: Message) -> None:
         self._wire: Wire | None = wire
@@ -57,6 +72,12 @@ class Exchange:
         self.id = wire.new_id()
         self.job: Job | None = None
         self.is_started = False
+        #: Of the answer; 0 before, and when the client left before there was one.
+        self.status = 0
+        #: What the answer, or the end of its stream, says is wrong.
+        self.refusal: Refusal | None = None
+        #: None where nothing is traced.
+        self.trace: Trace | None = None
         self._is_chunked = False
 
     @property
@@ -76,12 +97,15 @@ class Exchange:
     def is_gone(self) -> bool:
         return self._wire is None
 
-    def _shown_id(self) -> bytes:
-        """The caller's id if it is harmless, otherwise ours; for correlation only."""
+    @property
+    def client_id(self) -> str:
+        """The caller's own id of its request; empty where it gave none, or one that is odd."""
         given = self.head.headers.get(b"x-request-id")
-        if given is None or not _OWN_ID.fullmatch(given):
-            return self.id.encode()
-        return given
+        return "" if given is None or not _OWN_ID.fullmatch(given) else given.decode()
+
+    def _shown_id(self) -> bytes:
+        """The caller's id, otherwise ours; for correlation only."""
+        return (self.client_id or self.id).encode()
 
     def _connection(self) -> bytes:
         if not self.head.keep_alive:
@@ -95,20 +119,23 @@ class Exchange:
     # A whole answer
     def reply(self, body: bytes, extra: bytes = b"", status: int = 200) -> None:
         """JSON; `extra` is whole header lines."""
-        self._send(_JSON if status == 200 else _STATUS[status] + _TYPE + _COMMON, extra, body)
+        start = _JSON if status == 200 else _STATUS[status] + _TYPE + _COMMON
+        self._send(status, start, extra, body)
 
     def fail(self, error: ApiError) -> None:
         status, headers, body = to_http(error)
         if error.row.closes:
             self.head.keep_alive = False
         lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        self._send(_STATUS[status] + _COMMON, lines, body)
+        self._refused(error)
+        self._send(status, _STATUS[status] + _COMMON, lines, body)
 
-    def _send(self, start: bytes, extra: bytes, body: bytes) -> None:
+    def _send(self, status: int, start: bytes, extra: bytes, body: bytes) -> None:
         wire = self._wire
         if wire is None:
             return
         self.is_started = True
+        self.status = status
         shown = b"" if self.head.method == b"HEAD" else body
         wire.write(
             b"%b%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
@@ -131,6 +158,7 @@ class Exchange:
         if wire is None:
             return
         self.is_started = True
+        self.status = 200
         self._is_chunked = not self.head.is_http_10
         if not self._is_chunked:
             self.head.keep_alive = False
@@ -159,18 +187,23 @@ class Exchange:
         wire.write(last + b"0\r\n\r\n" if self._is_chunked else last)
         self._end(wire)
 
-    def cut(self, event: bytes) -> None:
+    def cut(self, error: ApiError) -> None:
         """The stream failed: one error event, then close."""
+        self._refused(error)
         self.head.keep_alive = False
-        self.finish(event)
+        self.finish(event(error))
+
+    def _refused(self, error: ApiError) -> None:
+        if self._wire is not None:
+            self.refusal = error.refusal
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self._is_chunked else data
 
     def _end(self, wire: Wire) -> None:
         self._wire = None
-        self.job = None
         wire.finished(self.head.keep_alive)
+        self.job = None
 
     def client_left(self) -> None:
         self._wire = None

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from serving import errors
 from serving.errors import ApiError, Refusal
 from serving.gateway import fault
 from serving.gateway.auth import revoked_key
@@ -19,7 +18,6 @@ from serving.gateway.config import Model
 from serving.gateway.dispatch import Dispatch
 from serving.gateway.ending import refused_by, unfinished
 from serving.gateway.exchange import Exchange
-from serving.gateway.fit import Fitted
 from serving.gateway.refusal import NotTaken, upstream
 from serving.limits.account import Hold
 from serving.protocol import Checked
@@ -121,20 +119,19 @@ class Job:
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
             self._core.budget.in_flight -= 1
+            self._core.answered(self._exchange, self._bill)
 
     async def _answer(self) -> None:
-        asked, bill = self._bill.asked, self._bill
+        bill, checked, fitter = self._bill, self._checked, self._core.fitter
+        asked = bill.asked
         await self._wait_for_replica(asked)
-        fitted = await self._fitted(asked)
+        first = self._core.standing_in(asked)
+        fitted = fitter.quick(checked, first) or await fitter.fit(checked, first)
         bill.model = fitted.model
         if fitted.model is not asked:
             await self._wait_for_replica(fitted.model)
         self._dispatch = Dispatch(self._core, bill, fitted.max_tokens, self._has_waited)
         await self._dispatch.run()
-
-    async def _fitted(self, asked: Model) -> Fitted:
-        fitter, first = self._core.fitter, self._core.standing_in(asked)
-        return fitter.quick(self._checked, first) or await fitter.fit(self._checked, first)
 
     async def _wait_for_replica(self, model: Model) -> None:
         """Where there is none and one will come."""
@@ -149,6 +146,6 @@ class Job:
         outcome = outcome or unfinished(is_gone=exchange.is_gone, is_started=exchange.is_started)
         self._bill.close(outcome, is_stopped=self._reason is not None)
         if exchange.is_started:
-            exchange.cut(errors.event(error))
+            exchange.cut(error)
         else:
             exchange.fail(error)

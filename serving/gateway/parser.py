@@ -70,10 +70,16 @@ _WANTED = frozenset(
         b"host",
         b"x-request-id",
         b"x-session-id",
+        b"traceparent",
+        b"tracestate",
         b"x-flotilla-priority",
         *WAIT_HEADERS,
     )
 )
+
+
+#: Nothing goes by them alone, or they are looked at where they are used.
+_MAY_REPEAT = {b"authorization", b"x-request-id", b"expect", b"traceparent", b"tracestate"}
 
 
 class _Stop(Exception):
@@ -206,7 +212,7 @@ def framing_fault(head: Head, version: str) -> ApiError | None:
         return _bad("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
     if b"host" not in headers and not head.is_http_10:
         return _bad("The Host header is missing.")
-    if repeated and not repeated <= {b"authorization", b"x-request-id", b"expect"}:
+    if repeated and not repeated <= _MAY_REPEAT:
         return _bad("A header that may come once came more than once.")
     if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
         return _bad("The only transfer coding understood is chunked.")

@@ -8,11 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from serving.fairness.claim import Claim
-from serving.gateway.config import Model
-from serving.gateway.exchange import Exchange
+from serving.gateway.bill import Bill
 from serving.gateway.turns import Stay
 from serving.limits.terms import Priority
-from serving.protocol import Checked
 from serving.routing.route import Ask, Choice
 from serving.snapshot import KeyRecord
 
@@ -39,37 +37,37 @@ def tenant_of(key: KeyRecord | None) -> str:
     return "" if key is None else key.tenant or key.id
 
 
-async def place(
-    core: "GatewayCore", exchange: Exchange, checked: Checked, model: Model, ask: Ask
-) -> Place:
-    """Raises ApiError when there will be none in time."""
-    line = core.lines.of(model.replica_set)
+async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) -> Place:
+    """`has_waited`: for the model's first replica. Raises ApiError when none will come in time."""
+    replica_set = bill.model.replica_set
+    line = core.lines.of(replica_set)
     if line is None:
         return _ANYWHERE
-    claim = _claim(exchange, checked, ask, core.typical_tokens(model.replica_set))
+    claim = _claim(bill, ask, core.typical_tokens(replica_set), has_waited=has_waited)
     at_once = line.at_once(claim)
     if at_once is not None:
         return Place(at_once)
     # Where it has to be looked at closely: what is in a cache already is no work.
-    choice = core.route(model.replica_set, ask)
+    choice = core.route(replica_set, ask)
     if choice is not None:
         claim = replace(claim, prompt_tokens=choice.prompt_tokens)
-    with core.meters.of(model.replica_set).in_line():
+    with core.meters.of(replica_set).in_line():
         stay = await line.wait(claim)
     if stay is None:
         raise core.busy()
     return Place(stay, None if stay.has_waited else choice)
 
 
-def _claim(exchange: Exchange, checked: Checked, ask: Ask, typical_tokens: float) -> Claim:
-    key, claimed = exchange.head.key or _NOBODY, exchange.head.priority
+def _claim(bill: Bill, ask: Ask, typical_tokens: float, *, has_waited: bool) -> Claim:
+    key, claimed = bill.exchange.head.key or _NOBODY, bill.exchange.head.priority
     usual = min(Priority.STANDARD, key.priority)
     most = ask.most_output_tokens
     return Claim(
-        tenant_of(key),
-        key.weight,
-        usual if claimed is None else claimed,
-        ask.prompt_tokens,
-        typical_tokens if most is None else min(typical_tokens, most),
-        checked.body_bytes,
+        tenant=tenant_of(key),
+        weight=key.weight,
+        priority=usual if claimed is None else claimed,
+        prompt_tokens=ask.prompt_tokens,
+        answer_tokens=typical_tokens if most is None else min(typical_tokens, most),
+        body_bytes=bill.checked.body_bytes,
+        has_waited=has_waited,
     )

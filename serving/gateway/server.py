@@ -32,7 +32,7 @@ class Server:
         """With a certificate every connection is TLS, without one none is."""
         self._core = core
         self._connections: set[ClientConnection] = set()
-        self._certificate = certificate
+        self.certificate = certificate
         self._handshakes: Handshakes | None = None
         if certificate is not None:
             self._handshakes = Handshakes(certificate, core.deadlines, core.loop)
@@ -46,13 +46,18 @@ class Server:
     def is_serving(self) -> bool:
         return self._listening is not None and self._drained is None
 
+    @property
+    def connections(self) -> int:
+        """Clients that have shaken hands, where there is a handshake."""
+        return len(self._connections)
+
     async def start(self, sock: socket.socket) -> None:
         loop = self._core.loop
         self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
         self._tasks.append(loop.create_task(self._sweep()))
-        if self._certificate is not None:
-            self._tasks.append(loop.create_task(self._certificate.watch()))
+        if self.certificate is not None:
+            self._tasks.append(loop.create_task(self.certificate.watch()))
 
     def _accepted(self) -> asyncio.Protocol:
         connection = ClientConnection(self._core, self._connections, self._core.loop)

@@ -13,7 +13,7 @@ from serving.routing.breaker import Symptom
 from serving.routing.table import Slot
 
 
-class Path(Enum):
+class Path(bytes, Enum):
     CHAT = b"/v1/chat/completions"
     COMPLETION = b"/v1/completions"
     COUNT = b"/tokenize"
@@ -32,10 +32,12 @@ class Upstream:
             for path in Path
         }
 
-    def request(self, path: Path, request_id: str, body: bytes) -> bytes:
-        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+    def request(self, path: Path, request_id: str, body: bytes, extra: bytes = b"") -> bytes:
+        """`extra` is whole header lines of ours."""
+        return b"%b%b\r\n%bcontent-length: %d\r\n\r\n%b" % (
             self._heads[path],
             request_id.encode(),
+            extra,
             len(body),
             body,
         )

@@ -69,6 +69,7 @@ class Account:
         "limits",
         "month_nanos",
         "month_tokens",
+        "refusals",
         "requests",
         "share",
         "tokens",
@@ -94,12 +95,20 @@ class Account:
         self.in_flight = 0
         self.requests = Window()
         self.tokens = Window()
+        #: Requests that were not let in.
+        self.refusals = Window()
         #: Shares of a limit that were asked for in vain.
         self._refused = Window()
 
     # Letting in
     def exceeded(self) -> Exceeded | None:
         """The limit that the next request would break, noted as wanted; None lets it in."""
+        found = self._exceeded()
+        if found is not None:
+            self.refusals.charge(self._now_s(), 1)
+        return found
+
+    def _exceeded(self) -> Exceeded | None:
         limits, now_s = self.limits, self._now_s()
         requests = self._part(limits.requests_per_minute)
         tokens = self._part(limits.tokens_per_minute)
@@ -170,6 +179,7 @@ class Account:
         self.requests.roll(now_s, self._part(self.limits.requests_per_minute))
         self.tokens.roll(now_s, self._part(self.limits.tokens_per_minute))
         self._refused.roll(now_s)
+        self.refusals.roll(now_s)
         used, asked = self._parts(False), self._parts(True)
         return Use(
             holder,
@@ -177,6 +187,7 @@ class Account:
             wanted=min(1.0, max(asked) + self._refused.recent(WANTED_S)),
             requests=ceil(self.requests.total),
             tokens=ceil(self.tokens.total),
+            refused=ceil(self.refusals.total),
         )
 
     def _parts(self, with_owed: bool) -> tuple[float, float, float]:

@@ -117,7 +117,7 @@ class Gate:
     def _uses(self) -> list[Use]:
         uses = [account.use(holder) for holder, account in self._accounts.items()]
         for use in uses:
-            if not use.wanted and not self._accounts[use.holder].in_flight:
+            if not (use.wanted or use.refused or self._accounts[use.holder].in_flight):
                 del self._accounts[use.holder]
         idle = self._shares.keys() - self._accounts.keys()
         return [use for use in uses if use.holder in self._accounts] + [

@@ -25,6 +25,8 @@ class Use:
     #: Used in the last minute.
     requests: int = 0
     tokens: int = 0
+    #: Requests that were not let in, in the last minute.
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ Most holders are idle, or far from their limits: they are divided evenly (`base`
 here.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from serving.limits.division import divide
@@ -96,6 +97,14 @@ class Lender:
         lease = _lease(borrower, _Others(others, now_s))
         borrower.lend(lease)
         return lease
+
+    def refused(self, now_s: float) -> dict[str, int]:
+        """Requests of the last minute that were not let in, by the holder whose limit it was."""
+        live = [each for each in self._borrowers.values() if each.is_live(now_s)]
+        counts: Counter[str] = Counter()
+        for borrower in live:
+            counts.update({name: use.refused for name, use in borrower.uses.items() if use.refused})
+        return dict(counts)
 
     def _forget(self, now_s: float) -> None:
         gone = [name for name, each in self._borrowers.items() if now_s >= each.until_s]

@@ -16,7 +16,7 @@ from serving.protocol.fast import (
     read_chat,
     read_completion,
 )
-from serving.protocol.field import CHAT, COMPLETION
+from serving.protocol.field import BENCHMARK_CHAT, BENCHMARK_COMPLETION, CHAT, COMPLETION
 from serving.protocol.kind import Record
 from serving.protocol.size import size_of
 from serving.protocol.syntax import decode
@@ -75,23 +75,23 @@ class Checked:
         return canonical.prompt_bytes(self.payload)
 
 
-def check_chat(body: bytes) -> Checked:
+def check_chat(body: bytes, may_ignore_eos: bool = False) -> Checked:
     fast = read_chat(body)
     if fast is not None:
         return _from_fast(fast, len(body), True)
-    fields = _check(decode(body), CHAT)
+    fields = _check(decode(body), BENCHMARK_CHAT if may_ignore_eos else CHAT)
     _check_tool_fields(fields)
     if fields.get("top_logprobs") is not None and not fields.get("logprobs"):
         raise invalid("top_logprobs", "goes with 'logprobs': true only")
     return _from_fields(fields, len(body), True)
 
 
-def check_completion(body: bytes) -> Checked:
+def check_completion(body: bytes, may_ignore_eos: bool = False) -> Checked:
     fast = read_completion(body)
     if fast is not None:
         return _from_fast(fast, len(body), False)
     given = decode(body)
-    fields = _check(given, COMPLETION)
+    fields = _check(given, BENCHMARK_COMPLETION if may_ignore_eos else COMPLETION)
     if given.get("best_of") is not None and fields.get("n", 1) > 1:
         raise invalid("best_of", "is below 'n'")
     return _from_fields(fields, len(body), False)

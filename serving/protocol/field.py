@@ -4,6 +4,8 @@ effect here, or OpenAI's but not ours. What is in no class is unknown.
 security.md, "Fields: allow-list, three classes".
 """
 
+from dataclasses import replace
+
 from serving import bounds
 from serving.protocol.kind import (
     Choice,
@@ -100,3 +102,14 @@ COMPLETION = Record(
     dropped={"user": _IGNORED, "echo": Off(), "best_of": Whole(1, 1)},
     refused=("suffix",),
 )
+
+
+def _for_benchmarks(record: Record) -> Record:
+    """An answer of exactly the tokens asked for, whatever the model wants to say: for keys that may
+    ask for it. For all others vLLM's field does not exist.
+    """
+    return replace(record, kept={**record.kept, "ignore_eos": Flag()})
+
+
+BENCHMARK_CHAT = _for_benchmarks(CHAT)
+BENCHMARK_COMPLETION = _for_benchmarks(COMPLETION)

@@ -8,6 +8,7 @@ Rules
    is left of it.
 3. A drain tells the Controller first, finishes what runs within the grace, then stops the engine. A
    dead engine is not drained: its accelerators come free at once.
+4. Who died soon after its start, several times in a row, waits before it starts again.
 """
 
 import asyncio
@@ -16,17 +17,22 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client import REGISTRY
 from ray import serve
 from ray.serve import Application
 
+from serving.metrics import families
+from serving.metrics.exposition import Reading, Readings
 from serving.replica.engine import Engine, set_environment, stage_argv
 from serving.replica.errors import EngineFailed, GangFailed
 from serving.replica.facts import token_facts
 from serving.replica.gang import Gang
 from serving.replica.guard import Guard
 from serving.replica.network import interface_of, node_address
+from serving.replica.past import Past
 from serving.replica.port import Port
 from serving.replica.registration import REPORT_PERIOD_S, Registration
 from serving.replica.spec import ReplicaSpec
@@ -66,11 +72,15 @@ class Replica:
         self._tally = Tally(self._id, accelerators, time.monotonic)
         self._telling = Telling(self._tally, self._registration.record_counts)
         self._warden = guard_this_process()
-        set_environment(self._spec, self._node, interface_of(self._node))
+        self._past = Past.of(self._spec, time.time)
+        await self._pause()
+        set_environment(self._spec, self._node, interface_of(self._node), self._warden.folder)
         here = await asyncio.to_thread(located, self._spec, self._node)
         self._gang = await Gang.form(self._spec)
         engine = self._engine = await self._start_engine(here)
         self._guard = Guard(engine.app, self._id)
+        # Where vLLM's own are, on the port that the guard watches.
+        REGISTRY.register(Readings(self._readings))
         self._watch = asyncio.create_task(self._watch_for_death(engine))
         await engine.prove()
         await asyncio.to_thread(self._warden.look)
@@ -79,6 +89,7 @@ class Replica:
         engine.attach(self._port.server)
         self._phase = Phase.READY
         await self._registration.join()
+        await asyncio.to_thread(self._past.is_ready)
         self._teller = asyncio.create_task(self._telling.run())
 
     async def check_health(self) -> None:
@@ -99,6 +110,7 @@ class Replica:
             await self._drain()
             await self._telling.farewell()
             await self._registration.leave(self._id)
+        self._past.end()
         if self._watch is not None:
             self._watch.cancel()
         if self._port is not None:
@@ -106,6 +118,13 @@ class Replica:
         await asyncio.to_thread(self._warden.look)
         await engine.stop()
         self._gang.release()
+
+    async def _pause(self) -> None:
+        life = self._past.life
+        if life.pause_s:
+            words = "%s died %d times in a row soon after its start; it starts again in %.0f s"
+            logger.error(words, self._spec.application, life.short_lives, life.pause_s)
+            await asyncio.sleep(life.pause_s)
 
     async def _start_engine(self, here: ReplicaSpec) -> Engine:
         """Starts the leader's engine; a stage lost meanwhile fails the start at once."""
@@ -143,6 +162,10 @@ class Replica:
 
     def _accept_tokens(self, tokens: tuple[str, ...]) -> None:
         self._guard.accept_tokens(tokens)
+
+    def _readings(self) -> Iterator[Reading]:
+        yield Reading(families.REPLICA_IN_FLIGHT, self._guard.in_flight)
+        yield Reading(families.REPLICA_LOST_COUNTS, self._tally.lost_counts)
 
     def _report(self) -> ReplicaReport:
         return ReplicaReport(

@@ -33,7 +33,8 @@ from tests.cluster.tcp_packet import DISGUISES, fragments, segment
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "there is all it needs")
 
 GCS, WORKER, RANK, GATEWAY, OWN = 6379, 10002, 45000, 8000, 80
-PORTS = (GCS, WORKER, RANK, GATEWAY, OWN)
+DASHBOARD, RAY_DASHBOARD = 8001, 8265
+PORTS = (GCS, WORKER, RANK, DASHBOARD, RAY_DASHBOARD, GATEWAY, OWN)
 PUBLIC = [GATEWAY, OWN]
 REPLACEMENTS = 40
 KNOCKS_AT_ONCE = 100
@@ -73,7 +74,7 @@ def stand(node: Host, *members: Host) -> None:
     node.run("nft", "-f", str(file))
 
 
-async def test_only_the_inventory_reaches_inner_ports_until_the_fence_is_lowered(
+async def test_62_only_the_inventory_reaches_inner_ports_until_the_fence_is_lowered(
     trio: list[Host],
 ) -> None:
     node, other, stranger = trio

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from deployments.apply import STOP_ROUNDS, Patience, Progress, apply, trimmed
+from deployments.dashboard import DASHBOARD_APPLICATION as DASHBOARD
 from deployments.errors import ServeRefused, StepFailed
 from deployments.render import render
 from deployments.serve_control import ServeControl
@@ -34,8 +35,8 @@ def names(config: dict[str, Any]) -> list[str]:
 async def test_a_first_deploy_puts_one_application_after_the_other() -> None:
     async with FakeServe().serving() as serve:
         taken = await applied(serve, CONFIG)
-        assert taken == [(Action.ADD, name) for name in ("flotilla", "big.0", "big.1")]
-        assert [len(applications_of(put)) for put in serve.puts] == [1, 2, 3]
+        assert taken == [(Action.ADD, name) for name in ("flotilla", DASHBOARD, "big.0", "big.1")]
+        assert [len(applications_of(put)) for put in serve.puts] == [1, 2, 3, 4]
         assert serve.puts[-1] == CONFIG
 
 
@@ -60,7 +61,7 @@ async def test_an_application_that_is_no_longer_wanted_goes_last() -> None:
         serve.run(CONFIG)
         fewer = render(changed(fleet_of(), big={"replicas": {"min": 1, "max": 1}}))
         assert await applied(serve, fewer) == [(Action.REMOVE, "big.1")]
-        assert list(serve.running) == ["flotilla", "big.0"]
+        assert list(serve.running) == ["flotilla", "big.0", DASHBOARD]
 
 
 async def test_a_new_replica_that_fails_is_taken_away_again_and_the_cause_is_kept() -> None:
@@ -70,7 +71,9 @@ async def test_a_new_replica_that_fails_is_taken_away_again_and_the_cause_is_kep
             await applied(serve, CONFIG)
     assert str(caught.value) == "big.0: EngineFailed: no memory; what ran before is back"
     assert caught.value.is_rolled_back
-    assert [names(put) for put in serve.puts] == [["flotilla"], ["flotilla", "big.0"], ["flotilla"]]
+    there = ["flotilla", DASHBOARD]
+    tried = ["flotilla", "big.0", DASHBOARD]
+    assert [names(put) for put in serve.puts] == [["flotilla"], there, tried, there]
 
 
 async def test_a_changed_replica_that_never_comes_up_is_what_it_was_again() -> None:
@@ -111,7 +114,7 @@ async def test_what_serve_has_given_up_on_is_removed_and_added() -> None:
 async def test_a_dashboard_that_stumbles_during_the_wait_is_asked_again() -> None:
     async with FakeServe().serving() as serve:
         serve.refused_looks = 3
-        assert len(await applied(serve, CONFIG)) == 3
+        assert len(await applied(serve, CONFIG)) == 4
 
 
 async def test_50_a_config_that_serve_refuses_changes_nothing() -> None:

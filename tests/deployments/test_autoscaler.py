@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from deployments.autoscaler import START_LIMIT_S, Autoscaler, Senses
+from deployments.dashboard import DASHBOARD_APPLICATION as DASHBOARD
 from deployments.deployed import Deployed
-from deployments.errors import ServeError
+from deployments.errors import AnotherWriter, ServeError
 from deployments.event import Kind
+from deployments.ledger.acts import DrainReplica, RestartReplica, ScaleModel
 from deployments.lock import alone
 from deployments.observation import Reports
 from deployments.render import render
@@ -99,14 +101,14 @@ async def test_a_client_that_waits_brings_the_first_replica_and_its_absence_take
     async with rigged(path) as rig:
         await rig.looks(3)
         assert rig.told == (Outlook("a", 130.0),)
-        assert list(rig.serve.running) == ["flotilla", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
         rig.queued = 1
         await rig.looks(5)
-        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0", DASHBOARD]
         assert kept_in(path) == {"a": 1, "b": 1}
         rig.queued = 0
         await rig.looks(70)
-        assert list(rig.serve.running) == ["flotilla", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
         assert any("a 0 -> 1" in line for line in rig.loop.status()["history"])
         assert any("a 1 -> 0" in line for line in rig.loop.status()["history"])
         decided = [" ".join(line.split()[:4]) for line in rig.noted]
@@ -123,11 +125,11 @@ async def test_a_restart_in_the_middle_of_a_change_finishes_it(path: Path) -> No
         rig.queued = 1
         while rig.loop.status()["counts"].get("a") != 1:
             await rig.looks(1)
-        assert list(rig.serve.running) == ["flotilla", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
         rig.queued = 0
         rig.loop = rig.restarted(rig.loop.deployed)
         await rig.looks(1)
-        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0", DASHBOARD]
 
 
 async def test_while_a_command_writes_nothing_is_written(path: Path) -> None:
@@ -138,7 +140,7 @@ async def test_while_a_command_writes_nothing_is_written(path: Path) -> None:
         assert rig.serve.puts == []
         assert "wait for it" in rig.loop.status()["why"][""]
         await rig.looks(5)
-        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0", DASHBOARD]
 
 
 async def test_a_replica_that_never_comes_up_is_given_up(path: Path) -> None:
@@ -160,7 +162,7 @@ async def test_a_serve_that_does_not_answer_is_an_error_of_that_look_alone(path:
         with pytest.raises(ServeError):
             await rig.looks(1)
         await rig.looks(5)
-        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0"]
+        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0", DASHBOARD]
 
 
 async def test_a_memory_that_cannot_be_read_begins_with_what_runs(path: Path) -> None:
@@ -168,3 +170,54 @@ async def test_a_memory_that_cannot_be_read_begins_with_what_runs(path: Path) ->
     async with rigged(path) as rig:
         await rig.looks(2)
         assert rig.loop.status()["counts"] == {"a": 0, "b": 1}
+
+
+async def test_an_order_to_scale_is_carried_out_by_the_next_looks_and_survives_a_restart(
+    path: Path,
+) -> None:
+    async with rigged(path) as rig:
+        await rig.looks(2)
+        assert await rig.loop.obey(ScaleModel("a", 1, 0)) is None
+        assert kept_in(path) == {"a": 1, "b": 1}
+        rig.loop = rig.restarted(rig.loop.deployed)
+        await rig.looks(1)
+        assert "a.0" in rig.serve.running
+
+
+async def test_a_replica_that_is_restarted_goes_and_comes_again(path: Path) -> None:
+    async with rigged(path) as rig:
+        rig.queued = 1
+        await rig.looks(5)
+        assert "a.0" in rig.serve.running
+        assert await rig.loop.obey(RestartReplica("a.0", "a.0")) is None
+        assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
+        await rig.looks(3)
+        assert list(rig.serve.running) == ["flotilla", "a.0", "b.0", DASHBOARD]
+        assert kept_in(path) == {"a": 1, "b": 1}
+
+
+async def test_a_replica_that_is_drained_goes_and_stays_away(path: Path) -> None:
+    async with rigged(path) as rig:
+        rig.queued = 1
+        await rig.looks(5)
+        rig.queued = 0
+        assert await rig.loop.obey(DrainReplica("a.0", "a.0")) is None
+        await rig.looks(3)
+        assert list(rig.serve.running) == ["flotilla", "b.0", DASHBOARD]
+
+
+async def test_an_order_that_is_refused_changes_nothing(path: Path) -> None:
+    async with rigged(path) as rig:
+        await rig.looks(2)
+        puts = len(rig.serve.puts)
+        assert "look again" in (await rig.loop.obey(ScaleModel("a", 1, 2)) or "")
+        await rig.looks(1)
+        assert len(rig.serve.puts) == puts
+
+
+async def test_while_a_command_writes_no_order_is_obeyed(path: Path) -> None:
+    async with rigged(path) as rig:
+        await rig.looks(2)
+        with alone(), pytest.raises(AnotherWriter):
+            await rig.loop.obey(ScaleModel("a", 1, 0))
+        assert rig.loop.status()["counts"]["a"] == 0

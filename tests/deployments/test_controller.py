@@ -11,8 +11,9 @@ import pytest
 from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
 from deployments.deployed import Deployed
-from deployments.ledger.acts import CreateKey, RevokeKey
-from deployments.ledger.questions import ListKeys, SumUsage
+from deployments.ledger.acts import CreateKey, RevokeKey, ScaleModel
+from deployments.ledger.notes import ended, kept
+from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
 from deployments.serve_control import ServeControl
@@ -47,8 +48,10 @@ async def closed(made: Controller) -> None:
     if made._socket is not None:
         await made._socket.close()
     assert made._bookkeeping is not None
-    made._bookkeeping.cancel()
-    await asyncio.gather(made._bookkeeping, return_exceptions=True)
+    tasks = [task for task in (made._bookkeeping, made._scraping._keeping) if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await made._ledger.close()
 
 
@@ -59,6 +62,15 @@ async def asked(
     task = asyncio.create_task(settled.exchange(GATEWAY, known_version))
     await asyncio.sleep(0)
     return task, asyncio.get_running_loop().time()
+
+
+async def test_status_is_told_also_of_gateways_that_replicas_died_at(settled: Controller) -> None:
+    death = Death(b"\xff" * 16, ("demo.0#1",))
+    await settled.exchange(replace(GATEWAY, deaths=(death,)), -1)
+    await settled.check_health()
+    async with ControlClient() as client:
+        (gateway,) = (await client.status())["gateways"]
+    assert gateway["gateway_id"] == GATEWAY.gateway_id
 
 
 async def test_who_knows_nothing_is_answered_at_once(settled: Controller) -> None:
@@ -187,6 +199,22 @@ async def test_usage_is_acknowledged_when_it_is_in_the_ledger(settled: Controlle
     ]
 
 
+async def test_a_deploy_that_ended_before_it_started_is_in_its_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOTILLA_HOME", str(tmp_path))
+    with kept(tmp_path, "alice", "deploy", None):
+        pass
+    one = Controller()
+    await one._informed()
+    async with asyncio.timeout(5):
+        while ended(tmp_path):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    [row] = (await one.answer(ListAudit(5))).value
+    assert (row.who, row.act) == ("alice", "ChangeFleet")
+    await closed(one)
+
+
 async def test_without_its_ledger_it_acknowledges_nothing_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +280,46 @@ async def _ended(running: Controller) -> None:
     control = running._autoscaler.senses.control
     assert isinstance(control, ServeControl)
     await control.__aexit__()
+
+
+async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
+    settled: Controller,
+) -> None:
+    reply = await settled.perform(ScaleModel("a", 1, 0), "ada")
+    assert reply.refusal is not None
+    assert "without an inventory" in reply.refusal
+    assert (await settled.answer(ListAudit(10))).value == ()
+
+
+async def test_an_order_that_is_obeyed_is_in_the_audit_and_one_that_is_refused_is_not(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    fleet, inventory = models(a="replicas: {min: 0, max: 2}"), nodes(8)
+    async with FakeServe().serving() as serve:
+        monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
+        monkeypatch.setenv("RAY_AUTH_TOKEN", serve.token)
+        serve.run(render(fleet, {}, inventory))
+        await settled.reconfigure(Deployed(fleet, inventory).to_config())
+        assert settled._autoscaler is not None
+        await settled._autoscaler.look()
+        assert (await settled.perform(ScaleModel("a", 3, 0), "ada")).refusal is not None
+        assert (await settled.perform(ScaleModel("a", 2, 0), "ada")).refusal is None
+        assert (await settled.status())["scaling"]["counts"] == {"a": 2}
+        await _ended(settled)
+    [row] = (await settled.answer(ListAudit(10))).value
+    assert (row.who, row.act, row.subject) == ("ada", "ScaleModel", "a")
+
+
+async def test_who_ended_last_and_who_is_silent_is_told_to_who_looks(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await settled.record_usage(lines(usage("first"), usage("second")))
+    assert [each.request_id for each in await settled.recent(1)] == ["second"]
+    await settled.report(REPLICA)
+    assert (await settled.status())["silent"] == ()
+    monkeypatch.setattr(controller, "DOUBT_S", -1.0)
+    assert (await settled.status())["silent"] == (REPLICA.replica_id,)
 
 
 async def test_a_limited_key_is_divided_among_gateways(

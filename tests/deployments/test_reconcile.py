@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployments.dashboard import OWN_APPLICATIONS
 from deployments.demand import Demand
 from deployments.deployed import Deployed, from_config
 from deployments.fleet import Fleet
@@ -44,7 +45,7 @@ class World:
 
     @property
     def replicas(self) -> list[str]:
-        return sorted(name for name in self.configs if name != "flotilla")
+        return sorted(name for name in self.configs if name not in OWN_APPLICATIONS)
 
     def look(self, demands: Mapping[str, Demand | None]) -> Outcome:
         self.now_s += LOOK_S

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.deployed import Deployed, from_config
+from deployments.errors import FileInvalid
 from deployments.gateway_policy import two_on_every_node
 from deployments.inventory_file import parse_inventory
 from deployments.render import render
@@ -59,8 +60,17 @@ def test_nothing_of_serve_listens_beyond_loopback() -> None:
 
 
 def test_there_is_one_application_for_each_replica_that_must_be_there() -> None:
-    assert list(applications_of(render(fleet_of()))) == ["flotilla", "big.0", "big.1"]
-    assert list(applications_of(render(fleet_of(GPU)))) == ["flotilla", "wide.0"]
+    assert list(applications_of(render(fleet_of()))) == [
+        "flotilla",
+        "big.0",
+        "big.1",
+        "flotilla-dashboard",
+    ]
+    assert list(applications_of(render(fleet_of(GPU)))) == [
+        "flotilla",
+        "wide.0",
+        "flotilla-dashboard",
+    ]
 
 
 def test_a_stage_is_a_bundle_with_all_of_its_accelerators() -> None:
@@ -104,7 +114,7 @@ def test_serve_waits_longer_for_a_stop_than_the_drain_may_take() -> None:
     config = render(fleet_of())
     deployments = [each for app in config["applications"] for each in app["deployments"]]
     stops = {each["name"]: each.get("graceful_shutdown_timeout_s") for each in deployments}
-    assert stops == {"Gateway": 60, "Controller": None, "Replica": 60}
+    assert stops == {"Gateway": 60, "Controller": None, "Replica": 60, "Dashboard": 5}
 
 
 def test_gateways_are_told_their_certificate_where_there_is_one() -> None:
@@ -221,6 +231,43 @@ def test_another_replica_leaves_those_that_run_as_they_are() -> None:
     applications = applications_of(more)
     assert applications.pop("big.2")["args"]["application"] == "big.2"
     assert applications == applications_of(render(fleet_of()))
+
+
+def test_the_dashboard_is_on_the_head_beside_the_gateways_port() -> None:
+    dashboard = replica(render(fleet_of()), "flotilla-dashboard")
+    assert dashboard["args"] == {
+        "host": "127.0.0.1",
+        "port": 8001,
+        "gateway": {"host": "127.0.0.1", "port": 8000},
+    }
+    options = dashboard["deployments"][0]["ray_actor_options"]
+    assert options == {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [
+        ("", 8001),
+        ("gateway: {port: 18000}", 18001),
+        ("gateway: {port: 65535}", 65534),
+        ("dashboard: {port: 9}", 9),
+    ],
+)
+def test_the_dashboard_has_the_next_port_unless_it_is_given_one(said: str, port: int) -> None:
+    fleet = fleet_of(f"{said}\n{TWO_NAMES}")
+    assert replica(render(fleet), "flotilla-dashboard")["args"]["port"] == port
+
+
+def test_the_dashboard_and_the_gateway_cannot_share_a_port() -> None:
+    with pytest.raises(FileInvalid, match="is the gateway's: give each its own"):
+        fleet_of(f"dashboard: {{port: 8000}}\n{TWO_NAMES}")
+
+
+def test_another_port_for_the_dashboard_restarts_nothing_else() -> None:
+    before = applications_of(render(fleet_of()))
+    after = applications_of(render(fleet_of(f"dashboard: {{port: 9}}\n{TWO_NAMES}")))
+    changed_ones = [name for name in before if before[name] != after[name]]
+    assert changed_ones == ["flotilla-dashboard"]
 
 
 def test_gateways_are_told_prices_and_a_shared_window_has_that_of_its_owner() -> None:

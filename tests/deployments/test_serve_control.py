@@ -19,7 +19,7 @@ async def test_applications_come_with_their_config_and_their_state() -> None:
         serve.run(CONFIG)
         serve.broken["big.1"] = "no room"
         found = await control.applications()
-    assert list(found) == ["flotilla", "big.0", "big.1"]
+    assert list(found) == ["flotilla", "big.0", "big.1", "flotilla-dashboard"]
     assert found["big.0"].status is Status.RUNNING
     assert found["big.0"].config == CONFIG["applications"][1]
     assert found["big.1"].status is Status.DEPLOY_FAILED

@@ -149,7 +149,12 @@ def test_what_ray_placed_is_moved_before_anything_is_added_beside_it() -> None:
 
 def test_a_first_deploy_begins_with_the_ingress_that_replicas_report_to() -> None:
     taken = steps({}, render(fleet_of()))
-    assert [step.application for step in taken] == ["flotilla", "big.0", "big.1"]
+    assert [step.application for step in taken] == [
+        "flotilla",
+        "flotilla-dashboard",
+        "big.0",
+        "big.1",
+    ]
 
 
 def test_a_new_alias_is_one_step_that_no_replica_notices() -> None:

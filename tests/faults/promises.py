@@ -52,8 +52,21 @@ PROMISES = (
         (16,),
     ),
     Promise(
+        "P12",
+        "A rolling update and the drain of a node fail no request, with two replicas or with "
+        "another model to answer meanwhile",
+        (20, 54, 55),
+    ),
+    Promise(
         "P13",
-        "The Controller may be away: traffic goes on with what gateways know",
-        (65,),
+        "The Controller and Serve's own controller may be away: traffic goes on with what gateways "
+        "know",
+        (28, 65),
+    ),
+    Promise(
+        "P14",
+        "A replica is whole or gone: any process lost means that all of it is replaced and nothing "
+        "of it stays",
+        (1, 5, 6, 7),
     ),
 )

@@ -1,6 +1,7 @@
 """A pytest plugin: keeps what tests that are named after rows of the fault table have measured.
 
-pytest -p tests.faults.recorder tests/faults      with FAULTS_REPORT=FILE in the environment
+pytest -p tests.faults.recorder tests/faults      with FAULTS_REPORT=FILE in the environment, and
+                                                  FAULTS_MEASURED: when and on what
 """
 
 import json
@@ -16,24 +17,32 @@ from tests.faults.report import Proof
 
 ROW = re.compile(r"test_(\d\d)_(\w+)")
 _proofs: list[Proof] = []
+#: Of the tests that did not pass.
+_outcomes: dict[str, str] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Of each test one report says how it went: of its call, or of a step before that failed."""
+    """A test has gone as the worst of its steps; the last one has all that was noted."""
     name = report.nodeid.rpartition("::")[2]
     found = ROW.match(name)
-    if found is None or (report.when != "call" and report.passed):
+    if found is None:
         return
+    if not report.passed:
+        _outcomes.setdefault(report.nodeid, report.outcome)
+    if report.when == "teardown":
+        _proofs.append(_proof(int(found[1]), report))
+
+
+def _proof(row: int, report: pytest.TestReport) -> Proof:
     notes: dict[str, Any] = dict(report.user_properties)
-    _proofs.append(
-        Proof(
-            row=int(found[1]),
-            test=report.nodeid.partition("[")[0],
-            outcome=report.outcome,
-            seen=notes.get("seen", {}),
-            recovery_s=notes.get("recovery_s"),
-            measured=[str(value) for name, value in report.user_properties if name == "measured"],
-        )
+    return Proof(
+        row=row,
+        test=report.nodeid.partition("[")[0],
+        outcome=_outcomes.get(report.nodeid, "passed"),
+        seen=notes.get("seen", {}),
+        recovery_s=notes.get("recovery_s"),
+        measured=[str(value) for name, value in report.user_properties if name == "measured"],
+        on=os.environ.get("FAULTS_MEASURED", ""),
     )
 
 

@@ -1,9 +1,10 @@
 """`ops/reliability.md` from what tests have proven. Pure; no figure in it is written by hand."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.faults.named import RIGS, SCRIPTED, rig_of
 from tests.faults.promises import PROMISES, Promise
 from tests.faults.rows import ROWS, Row
 
@@ -11,12 +12,14 @@ _HEAD = """\
 # What breaks, what clients see, how long it takes
 
 Made by `python -m tests.faults` from the tests that it ran; change the tests, not this page. Every
-fault is a real one on real sockets: a real gateway, and engines that follow a script where a row
-does not say otherwise. After each of them: every answer was complete, a stream with an error event
-at its end and no `[DONE]`, or an error in OpenAI's envelope; each accepted request left exactly one
-usage record; nothing was left in flight at gateway or engines, and no task or descriptor; and the
-next plain request was answered. "Recovery" is the time from the fault to that answer, from the end
-of the fault where nothing could be served meanwhile.
+fault is a real one on real sockets: a real gateway, and what the table says behind it: engines that
+follow a script, or Ray with real engines. After each of them: every answer was complete, a stream
+with an error event at its end and no `[DONE]`, or an error in OpenAI's envelope; each accepted
+request left exactly one usage record; nothing was left in flight at gateway or engines, and no
+task, descriptor, process or placement group; and the next plain request was answered. "Recovery" is
+the time from the fault to that answer, from the end of the fault where nothing could be served
+meanwhile; with real engines it is the time until everything that was hit is whole again, the start
+of an engine included.
 """
 
 
@@ -33,28 +36,37 @@ class Proof:
     seen: Mapping[str, int] = field(default_factory=dict)
     recovery_s: float | None = None
     measured: Sequence[str] = ()
+    #: When and on what it was run.
+    on: str = ""
 
 
-def render(proofs: Iterable[Proof], machine: str) -> str:
+def renewed(kept: Iterable[Proof], found: Collection[Proof], tests: Collection[str]) -> list[Proof]:
+    """What was seen last of every test that there is."""
+    again = {proof.test for proof in found}
+    old = [proof for proof in kept if proof.test in tests and proof.test not in again]
+    return sorted([*old, *found], key=lambda proof: (proof.row, proof.test))
+
+
+def render(proofs: Iterable[Proof]) -> str:
     by_row: dict[int, list[Proof]] = defaultdict(list)
     for proof in proofs:
         by_row[proof.row].append(proof)
     return "\n".join(
         [
             _HEAD,
-            f"Measured on {machine}.\n",
+            *_measured_lines(by_row),
             "## Promises\n",
             "| # | promise | proven by rows | passed | slowest recovery |",
             "|---|---|---|---:|---:|",
             *(_promise_line(promise, by_row) for promise in PROMISES),
             "\n## Faults\n",
-            "| # | fault | clients saw | recovery | measured | tests |",
-            "|---:|---|---|---:|---|---:|",
-            *(_row_line(row, by_row[row.number]) for row in ROWS if row.number in by_row),
+            "| # | fault | with | clients saw | recovery | measured | tests |",
+            "|---:|---|---|---|---:|---|---:|",
+            *(line for row in ROWS for line in _row_lines(row, by_row.get(row.number, ()))),
             "\n## Not proven here\n",
             "| # | fault | why |",
             "|---:|---|---|",
-            *(f"| {r.number} | {r.fault} | {r.why} |" for r in ROWS if r.number not in by_row),
+            *(_unproven_line(row) for row in ROWS if row.number not in by_row),
             "\n## Tests\n",
             *(_test_line(proof) for row in sorted(by_row) for proof in _merged(by_row[row])),
             "",
@@ -68,16 +80,40 @@ def _promise_line(promise: Promise, by_row: Mapping[int, list[Proof]]) -> str:
     return f"| {promise.name} | {promise.text} | {rows} | {_passed(proofs)} | {_recovery(proofs)} |"
 
 
-def _row_line(row: Row, proofs: list[Proof]) -> str:
+def _measured_lines(by_row: Mapping[int, list[Proof]]) -> Iterator[str]:
+    """When and on what the tests of each rig were run."""
+    runs: dict[str, set[str]] = defaultdict(set)
+    for proofs in by_row.values():
+        for proof in proofs:
+            runs[rig_of(proof.test)].add(proof.on)
+    for rig in sorted(runs):
+        yield f"Measured with {rig}: {'; '.join(sorted(runs[rig]))}.\n"
+
+
+def _row_lines(row: Row, proofs: Iterable[Proof]) -> Iterator[str]:
+    """One for each rig."""
+    by_rig: dict[str, list[Proof]] = defaultdict(list)
+    for proof in proofs:
+        by_rig[rig_of(proof.test)].append(proof)
+    for rig in (SCRIPTED, *RIGS.values()):
+        if rig in by_rig:
+            yield _row_line(row, rig, by_rig[rig])
+
+
+def _row_line(row: Row, rig: str, proofs: list[Proof]) -> str:
     seen: Counter[str] = Counter()
     for proof in proofs:
         seen.update(proof.seen)
     shown = "; ".join(f"{count} x {kind}" for kind, count in seen.most_common())
     measured = "; ".join(dict.fromkeys(word for proof in proofs for word in proof.measured))
     return (
-        f"| {row.number} | {row.fault} | {shown or 'see the test'} "
+        f"| {row.number} | {row.fault} | {rig} | {shown or 'see the test'} "
         f"| {_recovery(proofs)} | {measured} | {_passed(proofs)} |"
     )
+
+
+def _unproven_line(row: Row) -> str:
+    return f"| {row.number} | {row.fault} | {row.why or 'its test was not run for this page'} |"
 
 
 def _passed(proofs: list[Proof]) -> str:
@@ -86,9 +122,16 @@ def _passed(proofs: list[Proof]) -> str:
 
 
 def _recovery(proofs: list[Proof]) -> str:
-    """The slowest; a millisecond is the finest that means something."""
-    times = [proof.recovery_s for proof in proofs if proof.recovery_s is not None]
-    return f"{max(times):.3f} s" if times else ""
+    """The slowest; a millisecond is the finest that means something, a tenth where Ray is in it."""
+    times = [
+        (proof.recovery_s, 3 if rig_of(proof.test) == SCRIPTED else 1)
+        for proof in proofs
+        if proof.recovery_s is not None
+    ]
+    if not times:
+        return ""
+    slowest_s, digits = max(times)
+    return f"{slowest_s:.{digits}f} s"
 
 
 def _merged(proofs: list[Proof]) -> list[Proof]:

@@ -143,6 +143,22 @@ async def test_10_a_request_waits_for_a_replica_that_starts(faulty: Faulty) -> N
         assert [(await task).status for task in tasks] == [200] * 5
 
 
+async def test_10_a_crowd_that_waited_for_the_first_replica_is_not_too_many_for_it(
+    faulty: Faulty,
+) -> None:
+    [one] = replicas(1)
+    engine = Slots(one)
+    async with faulty(one) as site:
+        expect(site, 1.0)
+        tasks = [asyncio.create_task(site.chat()) for _ in range(10 * RUNNING)]
+        await until(lambda: site.core.meters.of("tiny").queued == 10 * RUNNING)
+        site.strikes()
+        site.rig.publish()
+        engine.go.set()
+        assert [(await task).status for task in tasks] == [200] * (10 * RUNNING)
+    assert engine.most_at_once <= RUNNING * (1 + WAITING_SHARE)
+
+
 async def test_10_what_comes_too_late_is_told_at_once_and_when_to_come_again(
     faulty: Faulty,
 ) -> None:

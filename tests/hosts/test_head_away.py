@@ -43,7 +43,7 @@ class Client:
             self.failures.append(f"{model} through {self.host.name}: {error!r}")
 
 
-def test_the_head_may_be_away_for_ten_minutes(small_site: Site) -> None:
+def test_26_the_head_may_be_away_for_ten_minutes(small_site: Site) -> None:
     site = small_site
     site.write_inventory(site.nodes)
     site.flotilla("up rig.yaml")

@@ -1,9 +1,10 @@
 """One real cluster for all live tests: its engines start once, in the order the tests need them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.live.aftermath import Fault
 from tests.live.fleet_under_test import ENGINE, MODEL, LiveFleet
 
 PORT = 18000
@@ -33,3 +34,11 @@ def fleet() -> Iterator[LiveFleet]:
     finally:
         left = live.down()
     assert left == []
+
+
+@pytest.fixture
+def fault(fleet: LiveFleet, record_property: Callable[[str, object], None]) -> Iterator[Fault]:
+    """Something breaks in a test; when it has ended everything is looked over."""
+    found = Fault(fleet, record_property)
+    yield found
+    found.heals()

@@ -2,6 +2,7 @@
 user would.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,14 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import openai
 
 from cluster.local import LocalRay
 from cluster.processes import session_members
+from ops.fleet_look import look_once
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "deployments" / "demo" / "model"
@@ -125,7 +130,12 @@ class LiveFleet:
         return done.choices[0].message.content or ""
 
     def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.run("status", "--json").stdout))
+        """What `flotilla status --json` prints. Asked in this process: a command takes a core for
+        seconds, and tests look often.
+        """
+        # In a thread of its own: where a browser is driven this one has a loop that runs.
+        with patch.dict(os.environ, self.environment), ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, look_once()).result()
 
     def replica(self, application: str) -> dict[str, Any]:
         """The Controller's record of a replica, waiting until there is a ready one."""
@@ -138,10 +148,35 @@ class LiveFleet:
     def replicas(self) -> list[dict[str, Any]]:
         return list(self.status()["replicas"])
 
+    def engine(self, address: str, figure: str) -> float:
+        """What the engine at an address says in its metrics, over all labels."""
+        token = (self.home / "internal_token").read_text()
+        request = urllib.request.Request(
+            f"http://{address}/metrics", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            lines = reply.read().decode().splitlines()
+        wanted = [line for line in lines if line.startswith(f"vllm:{figure}{{")]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in wanted)
+
+    def ray_state(self, what: str) -> list[dict[str, Any]]:
+        """What Ray lists of a kind, those that have ended too."""
+        body = self.dashboard(f"/api/v0/{what}?limit=10000&detail=true")
+        return list(body["data"]["result"]["result"])
+
+    def dashboard(self, path: str) -> dict[str, Any]:
+        """What Ray's dashboard answers."""
+        request = urllib.request.Request(
+            self.environment["RAY_DASHBOARD_ADDRESS"] + path,
+            headers={"Authorization": f"Bearer {(self.home / 'ray_token').read_text().strip()}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return dict(json.load(reply))
+
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
-    """Looks until there is something to see; fails with `what` was waited for. A look that runs a
-    command takes seconds of a core: what is waited for gets twice as many.
+    """Looks until there is something to see; fails with `what` was waited for. Looking takes time
+    of a core: what is waited for gets twice as much.
     """
     end_s = time.monotonic() + deadline_s
     while (began_s := time.monotonic()) < end_s:

@@ -1,23 +1,24 @@
 """A fleet over several hosts of this machine, each with a plain `ray start`."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from cluster.label import ADDRESS_LABEL
 from cluster.processes import session_members, signal_all, wait_until_gone
 from tests.live.fleet_under_test import COMMAND_DEADLINE_S, FLOTILLA, LiveFleet, wait_for
 from tests.live.hosts import Hosts
 
-COUNT_NODES = (
-    "import urllib.request, json, os;"
+ASK_DASHBOARD = (
+    "import urllib.request, os, sys;"
     "token = open(os.environ['RAY_AUTH_TOKEN_PATH']).read();"
-    "url = 'http://127.0.0.1:8265/nodes?view=summary';"
+    "url = 'http://127.0.0.1:8265' + sys.argv[1];"
     "ask = urllib.request.Request(url, headers={'Authorization': 'Bearer ' + token});"
-    "nodes = json.load(urllib.request.urlopen(ask, timeout=20))['data']['summary'];"
-    "print(sum(node['raylet'].get('state') == 'ALIVE' for node in nodes))"
+    "print(urllib.request.urlopen(ask, timeout=20).read().decode())"
 )
 COMMON = ("--block", "--disable-usage-stats", "--resources", '{"slot": 2}')
 SMALL = ("--object-store-memory", "100000000", "--include-log-monitor", "false")
@@ -73,7 +74,7 @@ class HostedFleet(LiveFleet):
         ray.wait()
 
     def flotilla(self, *arguments: str) -> str:
-        return self.hosts.run(1, [*FLOTILLA, *arguments], self.environment, COMMAND_DEADLINE_S)
+        return self.run(*arguments).stdout
 
     def owns(self, pid: int) -> bool:
         """Whether a process belongs to this fleet's Ray."""
@@ -94,12 +95,24 @@ class HostedFleet(LiveFleet):
             ray.wait()
         return left
 
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `flotilla ...` on the head."""
+        command = [*FLOTILLA, *arguments]
+        done = self.hosts.ran(1, command, self.environment, COMMAND_DEADLINE_S)
+        assert not check or done.returncode == 0, done.stderr[-3000:]
+        return done
+
+    def dashboard(self, path: str) -> dict[str, Any]:
+        command = [sys.executable, "-c", ASK_DASHBOARD, path]
+        return dict(json.loads(self.hosts.run(1, command, self.environment, 60)))
+
     def _nodes(self) -> int:
+        """Those that live."""
         try:
-            printed = self.hosts.run(1, [sys.executable, "-c", COUNT_NODES], self.environment, 60)
+            nodes = self.dashboard("/nodes?view=summary")["data"]["summary"]
         except AssertionError:
             return 0
-        return int(printed.split()[-1])
+        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
 
 def is_daemon(pid: int) -> bool:

@@ -62,7 +62,15 @@ class Hosts:
         self, number: int, command: list[str], environment: Mapping[str, str], timeout_s: float
     ) -> str:
         """Runs a command on a host; answers with its stdout."""
-        done = subprocess.run(
+        done = self.ran(number, command, environment, timeout_s)
+        assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
+        return done.stdout
+
+    def ran(
+        self, number: int, command: list[str], environment: Mapping[str, str], timeout_s: float
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same for a command that may fail."""
+        return subprocess.run(
             ["ip", "netns", "exec", self._name(number), *command],
             env=dict(environment),
             capture_output=True,
@@ -70,8 +78,6 @@ class Hosts:
             timeout=timeout_s,
             check=False,
         )
-        assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
-        return done.stdout
 
     def _add(self, number: int) -> None:
         name, link = self._name(number), f"{self._prefix}ve{number}"

@@ -79,6 +79,7 @@ def test_bench_overhead_asks_by_both_ways(fleet: LiveFleet) -> None:
 
 @pytest.mark.heavy
 def test_bench_drives_the_fleet_with_vllms_own_tool(fleet: LiveFleet) -> None:
+    pytest.importorskip("pandas")
     arguments = ("--model", "demo", "--clients", "1,2", "--rounds", "2")
     done = fleet.run("bench", *arguments, "--prompt-words", "20", "--answer-tokens", "8", "--json")
     points = json.loads(done.stdout)["points"]

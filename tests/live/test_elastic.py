@@ -89,10 +89,13 @@ def deploying(fleet: LiveFleet, models: str) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints a measurement past the capture."""
+def say(
+    capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
+) -> Callable[[str], None]:
+    """Prints a measurement past the capture, and keeps it for the report."""
 
     def aloud(line: str) -> None:
+        record_property("measured", line)
         with capsys.disabled():
             print(f"\n{line}")
 
@@ -119,7 +122,7 @@ def reached(fleet: LiveFleet, model: str, count: int) -> float:
     return time.monotonic() - began_s
 
 
-def test_a_client_that_waits_brings_back_a_model_that_is_at_zero(
+def test_10_a_client_that_waits_brings_back_a_model_that_is_at_zero(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
     assert pids(fleet, "sleeper") == []
@@ -155,7 +158,7 @@ def test_slots_follow_demand_from_one_model_to_the_other_and_back(
 
 
 @pytest.mark.heavy
-def test_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
+def test_55_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
     fleet.run(*deploying(fleet, full(4)))
@@ -174,7 +177,7 @@ def test_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
 
 
 @pytest.mark.heavy
-def test_a_version_that_does_not_come_up_is_taken_back_under_load(
+def test_08_a_version_that_does_not_come_up_is_taken_back_under_load(
     fleet: LiveFleet, say: Callable[[str], None]
 ) -> None:
     broken = fleet.home / "broken"
@@ -182,10 +185,12 @@ def test_a_version_that_does_not_come_up_is_taken_back_under_load(
     (broken / "tokenizer.json").write_text("{")
     with Callers(fleet) as callers:
         began_s = time.monotonic()
+        other = pids(fleet, "other")
         refused = fleet.run(*deploying(fleet, full(8, broken)), check=False)
         say(f"taken back: {time.monotonic() - began_s:.1f} s")
         assert refused.returncode != 0
         assert "what ran before is back" in refused.stderr
+        assert pids(fleet, "other") == other
         answered = callers.answers["demo"]
         wait_for(lambda: callers.answers["demo"] > answered or None, "answers of the old one")
     assert callers.failures == []
@@ -193,7 +198,7 @@ def test_a_version_that_does_not_come_up_is_taken_back_under_load(
 
 
 @pytest.mark.heavy
-def test_a_change_that_was_killed_converges(fleet: LiveFleet) -> None:
+def test_53_a_change_that_was_killed_converges(fleet: LiveFleet) -> None:
     fleet.run(*deploying(fleet, full(8)))
     command = deploying(fleet, full(4))
     old = pids(fleet, "demo")

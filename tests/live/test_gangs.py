@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.replica.warden import members, named_segments, segments
+from tests.live.aftermath import Fault
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import ENGINE, MODEL, LiveFleet, wait_for
 
@@ -53,15 +54,17 @@ def test_a_pipeline_has_its_stages_where_its_bundles_are(parallel: LiveFleet) ->
     assert len(parallel.replica("tp2.0")["stages"]) == 1
 
 
-def test_a_killed_worker_of_a_follower_replaces_the_whole_gang_and_nothing_else(
-    parallel: LiveFleet,
+def test_06_a_killed_worker_of_a_follower_replaces_the_whole_gang_and_nothing_else(
+    parallel: LiveFleet, fault: Fault
 ) -> None:
     before = {name: parallel.replica(name)["pid"] for name in ("demo.0", "tp2.0", "pp2.0")}
     leader = before["pp2.0"]
     worker = next(pid for pid in processes_named("VLLM::Worker_PP1"))
+    fault.strikes()
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: None if alive(leader) else True, "the leader to end")
     wait_for(lambda: None if members(leader) else True, "the leader's group to be gone", 20)
+    fault.measured("the gang was gone after", fault.since_s, "s")
     assert parallel.says("demo") == parallel.says("tp2")
     after = wait_for(lambda: _other(parallel, "pp2.0", leader), "a new gang", 600)
     assert after != leader
@@ -70,10 +73,13 @@ def test_a_killed_worker_of_a_follower_replaces_the_whole_gang_and_nothing_else(
     assert parallel.replica("tp2.0")["pid"] == before["tp2.0"]
 
 
-def test_a_killed_leader_leaves_no_process_and_no_segment(parallel: LiveFleet) -> None:
+def test_01_a_killed_leader_leaves_no_process_and_no_segment(
+    parallel: LiveFleet, fault: Fault
+) -> None:
     leader = parallel.replica("tp2.0")["pid"]
     inodes = segments(members(leader))
     assert named_segments(inodes)
+    fault.strikes()
     os.kill(leader, signal.SIGKILL)
     wait_for(lambda: None if members(leader) else True, "the gang to be gone", 20)
     wait_for(lambda: None if named_segments(inodes) else True, "its segments to be removed", 20)

@@ -16,6 +16,7 @@ from tests.live.hosted_fleet import HostedFleet
 from tests.live.hosts import Hosts, missing
 
 pytestmark = [
+    # tests/hosts has nodes that leave and join too.
     pytest.mark.heavy,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(missing()), reason=missing() or "has what it needs"),

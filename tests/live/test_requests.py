@@ -1,7 +1,6 @@
 """What a client sees of a real fleet: real Ray, real vLLM, the official client in strict mode."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.live.aftermath import Fault
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import NEVER_ENDS, LiveFleet, wait_for
 
@@ -166,18 +166,13 @@ def test_what_fits_no_window_is_refused_with_the_numbers(fleet: LiveFleet) -> No
     assert "8192" in str(refused.value)
 
 
-def test_a_client_that_leaves_stops_its_generation_within_a_second(fleet: LiveFleet) -> None:
+def test_41_a_client_that_leaves_stops_its_generation_within_a_second(
+    fleet: LiveFleet, fault: Fault
+) -> None:
     address = fleet.replica("demo.0")["address"]
-    token = (fleet.home / "internal_token").read_text()
 
     def running() -> float:
-        request = urllib.request.Request(
-            f"http://{address}/metrics", headers={"Authorization": f"Bearer {token}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            lines = reply.read().decode().splitlines()
-        wanted = [line for line in lines if line.startswith("vllm:num_requests_running{")]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in wanted)
+        return fleet.engine(address, "num_requests_running")
 
     stream = fleet.client().chat.completions.create(
         model="demo",
@@ -189,9 +184,11 @@ def test_a_client_that_leaves_stops_its_generation_within_a_second(fleet: LiveFl
     next(iter(stream))
     assert running() == 1
     stream.close()
-    left_s = time.monotonic()
+    fault.strikes()
     wait_for(lambda: True if running() == 0 else None, "the engine to abort", 5)
-    assert time.monotonic() - left_s < 1.5
+    aborted_s = fault.since_s
+    fault.measured("aborted after", aborted_s, "s")
+    assert aborted_s < 1.5
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from tests.live.hosts import NETWORK, Hosts, missing
 from tests.live.test_gangs import processes_named
 
 pytestmark = [
+    # What tests/hosts and test_gangs show together, more narrowly.
+    pytest.mark.heavy,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(bool(missing()), reason=missing() or "has what it needs"),
 ]

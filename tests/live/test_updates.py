@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from cluster.processes import session_members
+from tests.live.aftermath import Fault
 from tests.live.callers import Callers
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import (
@@ -26,18 +27,20 @@ from tests.live.fleet_under_test import (
     LiveFleet,
     wait_for,
 )
+from tests.live.onlooker import COMPLETE
 from tests.live.test_gangs import processes_named
 
 pytestmark = pytest.mark.timeout(1200)
 
 #: Seconds of work for the engine, well within the fleet's grace.
 LONG_ANSWER_TOKENS = 400
+SERVE_CONTROLLER = "ray::ServeController"
 SERVE = str(Path(sys.executable).with_name("serve"))
 
 
-def deployed(fleet: LiveFleet) -> dict[str, Any]:
-    """The config that runs, as Serve would take it again."""
-    rendered = fleet.run("render", str(fleet.file(DEMO))).stdout
+def deployed(fleet: LiveFleet, models: str = DEMO) -> dict[str, Any]:
+    """The config of these models, as Serve would take it."""
+    rendered = fleet.run("render", str(fleet.file(models))).stdout
     return dict(yaml.safe_load(rendered))
 
 
@@ -69,7 +72,7 @@ def gateway_pids(fleet: LiveFleet) -> set[int]:
     return {gateway["pid"] for gateway in fleet.status()["gateways"]}
 
 
-def test_gateways_are_replaced_under_load_without_a_failed_request(restored: LiveFleet) -> None:
+def test_55_gateways_are_replaced_under_load_without_a_failed_request(restored: LiveFleet) -> None:
     before = both_gateways(restored)
     engine = restored.replica("demo.0")["pid"]
     config = deployed(restored)
@@ -87,23 +90,32 @@ def test_gateways_are_replaced_under_load_without_a_failed_request(restored: Liv
     assert restored.replica("demo.0")["pid"] == engine
 
 
-def test_serves_controller_may_die_and_takes_every_replica_over_again(fleet: LiveFleet) -> None:
+def test_28_serves_controller_may_die_and_takes_every_replica_over_again(
+    fleet: LiveFleet, fault: Fault
+) -> None:
     before = {replica["application"]: replica["pid"] for replica in fleet.replicas()}
-    old = serve_controller(fleet)
-    os.kill(old, signal.SIGKILL)
-    wait_for(lambda: serve_controller(fleet) not in (0, old) or None, "a new controller")
-    deploy = ("deploy", str(fleet.file(DEMO)))
-    wait_for(lambda: fleet.run(*deploy, check=False).returncode == 0 or None, "control", 300)
+    old = process_of(fleet, SERVE_CONTROLLER)
+    with fault.crowd("demo", clients=2):
+        fault.strikes()
+        os.kill(old, signal.SIGKILL)
+        wait_for(
+            lambda: process_of(fleet, SERVE_CONTROLLER) not in (0, old) or None, "a new controller"
+        )
+        deploy = ("deploy", str(fleet.file(DEMO)))
+        wait_for(lambda: fleet.run(*deploy, check=False).returncode == 0 or None, "control", 300)
+    assert set(fault.kinds) == {COMPLETE}
     assert {replica["application"]: replica["pid"] for replica in fleet.replicas()} == before
 
 
-def serve_controller(fleet: LiveFleet) -> int:
-    """The process of Serve's own controller; 0 while there is none."""
+def process_of(fleet: LiveFleet, title: str) -> int:
+    """The fleet's process of this title; 0 while there is none."""
     mine = session_members(json.loads((fleet.home / "cluster.json").read_text())["session"])
-    return next((pid for pid in processes_named("ray::ServeController") if pid in mine), 0)
+    return next((pid for pid in processes_named(title) if pid in mine), 0)
 
 
-def test_serves_own_command_deploys_a_rendered_fleet(restored: LiveFleet) -> None:
+def test_54_serves_own_command_deploys_a_model_and_once_removed_it_finishes_what_it_streams(
+    restored: LiveFleet,
+) -> None:
     before, gateways = restored.replica("demo.0")["pid"], both_gateways(restored)
     extra = f"""\
   plain:

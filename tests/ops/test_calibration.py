@@ -2,18 +2,23 @@
 was asked.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
 
 from deployments.calibration import Batch, Spread
+from deployments.calibration_file import load_calibration
 from ops.calibration import Rounds, Subject, calibrated, spread
+from ops.cli import main
 from ops.errors import EngineUnmeasurable
 from ops.timed_engine import timed_engine
 
@@ -82,6 +87,20 @@ async def test_an_engine_is_measured_with_prompts_that_no_cache_holds() -> None:
     beginnings = [tuple(body["prompt"][:16]) for body in engine.asked]
     assert len(set(beginnings)) == len(beginnings)
     assert all(body["ignore_eos"] and body["stream"] for body in engine.asked)
+
+
+async def test_the_command_writes_what_it_measured(tmp_path: Path) -> None:
+    fleet, output = tmp_path / "fleet.yaml", tmp_path / "measured.yaml"
+    engine = "{kv_cache_memory_bytes: 64M, max_num_seqs: 2, max_num_batched_tokens: 64}"
+    fleet.write_text(
+        f"device: cpu\nmodels:\n  m: {{source: /m, max_model_len: 128, engine: {engine}}}\n"
+    )
+    async with served(FakeEngine()) as url:
+        asked = ("--url", url, "--model", "m", "--rounds", "1", "--output", str(output))
+        command = ["calibrate", str(fleet), *asked]
+        done = await asyncio.to_thread(CliRunner().invoke, main, command)
+    assert done.exit_code == 0, done.output
+    assert load_calibration(output).model == "m"
 
 
 async def test_a_gateway_is_no_engine() -> None:

@@ -158,17 +158,16 @@ def noted() -> list[ChangeFleet]:
 def test_deploy_makes_the_fleet_run_and_says_so_as_json(fleet: Path, serve: FakeServe) -> None:
     result = flotilla("deploy", fleet, "--json")
     assert result.exit_code == 0
+    added = ("flotilla", "flotilla-dashboard", "big.0", "big.1")
     assert json.loads(result.stdout) == {
         "result": "done",
-        "steps": [
-            {"action": "add", "application": name} for name in ("flotilla", "big.0", "big.1")
-        ],
+        "steps": [{"action": "add", "application": name} for name in added],
     }
     assert "add big.1: done in" in result.stderr
     assert serve.puts[-1] == render(fleet_of())
     [act] = noted()
     assert (act.command, act.path, act.outcome) == ("deploy", str(fleet), "done")
-    assert act.steps == ("add flotilla", "add big.0", "add big.1")
+    assert act.steps == tuple(f"add {name}" for name in added)
 
 
 def test_deploying_what_runs_does_nothing(fleet: Path, serve: FakeServe) -> None:

@@ -99,6 +99,12 @@ async def test_the_chosen_model_comes_first_and_the_others_after_it(rig: Rig) ->
     assert [each["model"] for each in yaml.safe_load(text)["models"]] == ["other", "tiny"]
 
 
+async def test_who_reads_no_file_is_told_what_to_type(rig: Rig) -> None:
+    status, text, _ = await connect(rig, "codegpt")
+    assert status == 0
+    assert f"http://127.0.0.1:{rig.port}/v1" in text
+
+
 async def test_as_json_text_and_steps_are_apart(rig: Rig) -> None:
     _, output, said = await connect(rig, "open-webui", "--json")
     shown = json.loads(output)

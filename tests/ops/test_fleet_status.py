@@ -42,3 +42,8 @@ def test_who_leaves_out_which_replica_and_what_is_in_quarantine_is_noted() -> No
 def test_where_nothing_is_wrong_nothing_is_noted() -> None:
     report = asdict(GatewayReport("gateway.1", "n", 1, "n:8000"))
     assert fleet_status({}, {"gateways": [report], "quarantined": 0})["notes"] == []
+
+
+def test_a_replica_that_dies_often_is_noted() -> None:
+    view = fleet_status({}, {"restarts": {"m.0": 4}})
+    assert view["notes"] == ["m.0 died 4 times within 10 minutes: see its log"]

@@ -164,6 +164,16 @@ async def _take_notes(ledger: Ledger) -> tuple[int, int]:
     return first, second
 
 
+def test_a_key_for_benchmarks_may_ask_for_an_exact_length(home: Path) -> None:
+    flotilla("keys", "create", "plain")
+    flotilla("keys", "create", "bench", "--may-ignore-eos")
+    records = asyncio.run(Ledger(home, lambda: NOON_S).keys())
+    assert {record.name: record.may_ignore_eos for record in records} == {
+        "plain": False,
+        "bench": True,
+    }
+
+
 @pytest.mark.usefixtures("home")
 def test_limits_of_tenants_and_keys_are_set_changed_lifted_and_shown() -> None:
     flotilla(*("tenants", "create", "lab", "--requests-per-minute", "600"), "--concurrent", "9")

@@ -9,8 +9,8 @@ import pytest
 from deployments.errors import AnotherWriter, FleetBlocked
 from deployments.fleet import Fleet
 from deployments.lock import alone
-from ops.endpoint import Address, prove
-from ops.local_fleet import _address, _provable, _reachable, _require_certificate
+from ops.endpoint import Address, address_of, prove, reachable
+from ops.local_fleet import _provable, _require_certificate
 from serving.gateway.certificate import Certificate
 from tests.deployments.fleets import TWO_NAMES, fleet_of
 from tests.fakes import fake_replica
@@ -38,7 +38,7 @@ def test_two_commands_do_not_change_things_at_once(
     ],
 )
 def test_a_url_has_an_address_that_can_be_reached(host: str, reached: str) -> None:
-    assert _reachable(host) == reached
+    assert reachable(host) == reached
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
@@ -49,7 +49,7 @@ def test_a_certificate_that_gateways_would_refuse_is_refused_before_anything_sta
     text = json.dumps({"certificate": str(files.certificate), "key": str(files.key)})
     made = fleet_of(f"gateway: {{tls: {text}}}\n{TWO_NAMES}")
     _require_certificate(made)
-    assert _address(made.gateway) == Address("https://127.0.0.1:8000/v1", files.certificate)
+    assert address_of(made.gateway) == Address("https://127.0.0.1:8000/v1", files.certificate)
     files.key.unlink()
     with pytest.raises(FleetBlocked, match=r"gateway.tls: .*privkey.pem: no such file"):
         _require_certificate(made)

@@ -55,7 +55,10 @@ def test_one_replica_can_be_asked_for_and_json_is_a_line_each() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bgi", "bgi is unknown; did you mean `big`? (big, big.0, big.1, flotilla, s, small"),
+        (
+            "bgi",
+            "bgi is unknown; did you mean `big`? (big, big.0, big.1, flotilla, flotilla-dashboard",
+        ),
         ("flotilla", "flotilla has no process now: `flotilla events` says why"),
     ],
 )

@@ -52,7 +52,7 @@ def test_the_whole_list_is_shown_with_its_figures_and_a_map() -> None:
     result = flotilla("plan", SIX_NODES)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert sum("+  start" in line for line in lines) == 11
+    assert sum("+  start" in line for line in lines) == 12
     assert any("hermes3-70b" in line and "462,464" in line for line in lines)
     assert any("lfm-40b" in line and "unavailable" in line for line in lines)
     assert any("served by hermes3-405b-fp8-128k" in line for line in lines)

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -91,7 +92,8 @@ async def test_what_was_acknowledged_is_gone_and_nothing_is_left_of_an_empty_spo
 async def test_a_batch_is_bounded_and_made_of_whole_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_part, "BATCH_BYTES", 500)
+    line = len(msgspec.json.encode(record(0))) + 1
+    monkeypatch.setattr(spool_part, "BATCH_BYTES", 2 * line + line // 2)
     spool = Spool(tmp_path, "gw")
     for number in range(9):
         spool.append(record(number))

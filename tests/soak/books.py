@@ -2,7 +2,7 @@
 
 Rules
 1. An answer that its client has whole is one record, complete, of that key, with as many tokens as
-   the client counted, and was made whole by one engine.
+   the client counted. Two engines may have made it: the first died before its answer had left it.
 2. A stream that was cut is one record, and no complete one.
 3. A request refused for itself (4xx) is none, but where its tokens had to be counted first.
 4. Every record is of a request that somebody made: one whose id its client or an engine knows.
@@ -60,12 +60,10 @@ class Books:
         ]
 
     def doubled(self) -> list[str]:
-        """Ids that stand twice, and answers that two engines have made whole."""
+        """Ids that two records have, or two answers."""
         ids = Counter(each.request_id for each in self.recorded)
-        whole = Counter(each.request_id for each in self.ran if each.is_whole)
-        twice = [name for counted in (ids, whole) for name, count in counted.items() if count > 1]
         heard = Counter(each.request_id for each in self.asked if each.request_id)
-        return twice + [name for name, count in heard.items() if count > 1]
+        return [name for found in (ids, heard) for name, count in found.items() if count > 1]
 
     def findings(self) -> list[str]:
         """What should not be so, in words; none is what a soak is for."""
@@ -99,7 +97,7 @@ class Books:
         return [f"{each.request_id} ({each.kind})" for each in refused if each.request_id in known]
 
     def _unknown(self) -> list[str]:
-        known = {each.request_id for each in (*self.asked, *self.ran)}
+        known = {each.request_id for each in self.asked} | {each.request_id for each in self.ran}
         unknown = [each.request_id for each in self.recorded if each.request_id not in known]
         unheard = sum(each.request_id is None for each in self.asked)
         return unknown if len(unknown) > unheard else []

@@ -104,6 +104,8 @@ class Crowd:
                     return await _leave(client, question)
                 case Manner.LEAVES_MIDSTREAM:
                     return await self._leave_midstream(client)
+                case _:
+                    pass
             reply = await client.reply(LIMIT_S)
         except BaseException:
             client.reset()

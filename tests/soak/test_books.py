@@ -27,7 +27,6 @@ def test_an_answer_with_its_record_is_all_there_is_to_say() -> None:
     ("books", "words"),
     [
         (replace(GOOD, recorded=[], summed_requests=0, summed_tokens=0), "1 lost"),
-        (replace(GOOD, ran=[RAN, ELSEWHERE]), "1 doubled"),
         (replace(GOOD, asked=[ASKED, ASKED]), "1 doubled"),
         (replace(GOOD, asked=[asked("200 cut, upstream_error")]), "is complete, its client saw"),
         (replace(GOOD, asked=[asked(COMPLETE, tokens=5)]), "has 4 tokens, its client 5"),
@@ -52,8 +51,14 @@ def test_whatever_does_not_agree_is_found(books: Books, words: str) -> None:
         Books([asked(BROKEN, None)], [RAN], [], 0, 0),
         Books([asked(LEFT, None)], [], [replace(RECORDED, outcome="client_gone")], 1, 4),
         replace(GOOD, asked=[asked(LONG)], ran=[]),
+        replace(GOOD, ran=[RAN, ELSEWHERE]),
     ],
-    ids=["gone with its gateway", "left before it was answered", "counted and too long"],
+    ids=[
+        "gone with its gateway",
+        "left before it was answered",
+        "counted and too long",
+        "made again after its engine died",
+    ],
 )
 def test_what_cannot_be_known_or_may_be_so_is_no_finding(books: Books) -> None:
     assert books.findings() == []

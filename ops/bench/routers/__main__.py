@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops.bench import machine
+from ops.bench import machine, saved
 from ops.bench.__main__ import cores, setup
 from ops.bench.child import leave_by_exception
 from ops.bench.rivals.rival import Rival
@@ -19,8 +19,6 @@ from ops.bench.routers import report, rig, trace
 from ops.bench.routers.outcome import Outcomes, Traffic
 from ops.bench.routers.routers import ALL, ROUND_ROBIN
 from ops.bench.routers.trace import Ask, BadTrace
-
-RESULTS = Path(__file__).parents[1] / "ROUTERS.md"
 
 _REQUESTS = 2_000
 _MOST_REQUESTS = 20_000
@@ -76,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,...", help="these routers")
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help=f"default {_ROUNDS}")
     parser.add_argument("--sweep", metavar="LOAD,...", help="round robin alone at these loads")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="renew its section of RESULTS.md")
     arguments = parser.parse_args()
     if arguments.save and arguments.sweep:
         parser.error("--save keeps the comparison; a sweep is only printed")
@@ -111,7 +109,7 @@ def main() -> None:
     )
     _show(results)
     if arguments.save:
-        RESULTS.write_text(report.page(results))
+        saved.save("routers", report.page(results))
 
 
 def _show(results: report.Results) -> None:

@@ -184,7 +184,7 @@ def notes(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """The whole of ROUTERS.md."""
+    """Its section of RESULTS.md."""
     machine = results.machine
     parts = [
         "# Routers side by side\n",

@@ -66,6 +66,7 @@ def test_a_database_of_the_version_before_keeps_all_it_had(home: Path) -> None:
         (key,) = keys.records(connection, 0)
         assert (key.name, key.limits) == ("bob", Limits(concurrent=3))
         assert (key.weight, key.tenant_limits) == (2, NO_LIMITS)
+        assert key.may_ignore_eos is False
         assert record_usage(connection, lines(usage("b", price=Price(1, 1, 1))), NOON_S) == 1
         (row,) = reports.usage(connection, SumUsage("2026-11-27", "2026-11-27", ()))
         assert (row.requests, row.prompt_tokens, row.cost_nanos) == (2, 20, 15)

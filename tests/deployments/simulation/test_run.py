@@ -43,10 +43,10 @@ def steadily(count: int, every_s: float = 1.0, output: int = 5) -> list[Arrival]
 
 
 def test_requests_spread_over_the_replicas_of_their_model() -> None:
-    alone = played(models(m="replicas: {min: 1}"), nodes(2), steadily(40, 0.1))
-    both = played(models(m="replicas: {min: 2}"), nodes(2), steadily(40, 0.1))
-    assert set(endings(alone) + endings(both)) == {Ending.ANSWERED}
-    assert both.ended_s < 0.7 * alone.ended_s
+    alone = played(models(m="replicas: {min: 1}"), nodes(2), steadily(60, 0.1), sequences=16)
+    both = played(models(m="replicas: {min: 2}"), nodes(2), steadily(60, 0.1), sequences=16)
+    assert endings(both).count(Ending.ANSWERED) > 1.4 * endings(alone).count(Ending.ANSWERED)
+    assert set(endings(alone) + endings(both)) == {Ending.ANSWERED, Ending.OVERLOADED}
 
 
 def test_a_turn_of_a_conversation_goes_where_the_turn_before_it_went() -> None:
@@ -81,14 +81,16 @@ def test_a_fleet_that_does_not_fit_is_not_played() -> None:
 
 
 def test_demand_makes_more_replicas_and_its_end_fewer() -> None:
-    crowd = [arrival(90, 40, at_s=0.3 * n) for n in range(1200)]
+    crowd = [arrival(90, 40, at_s=1.2 * n) for n in range(400)]
     later = [arrival(20, 2, at_s=1500.0 + 60 * n) for n in range(20)]
     fleet = models(m="replicas: {min: 1, max: 4}")
     outcome = played(fleet, nodes(4), [*crowd, *later], sequences=32, tokens=400)
     counts = [each.change.after for each in outcome.decided]
-    assert max(counts) == 4
+    assert max(counts) > 2
     assert counts[-1] == 1
-    assert set(endings(outcome)) == {Ending.ANSWERED}
+    refused = [each for each in outcome.records if each.ending is Ending.OVERLOADED]
+    assert max(each.arrival.at_s for each in refused) < 120, "until there were more"
+    assert set(endings(outcome)) == {Ending.ANSWERED, Ending.OVERLOADED}
 
 
 def test_a_model_without_a_replica_gets_one_and_its_requests_wait_for_it() -> None:
@@ -102,7 +104,9 @@ def test_a_model_without_a_replica_gets_one_and_its_requests_wait_for_it() -> No
 
 def test_a_node_that_leaves_takes_its_replica_and_another_node_gets_it() -> None:
     events = (NodeEvent(20.5, "n1", What.LEAVES),)
-    outcome = played(models(m="replicas: {min: 1}"), nodes(1, 1), steadily(60), events)
+    outcome = played(
+        models(m="replicas: {min: 1}"), nodes(1, 1), steadily(60), events, sequences=32
+    )
     assert outcome.accelerators.held == {"m": 1}
     cut = [record for record in outcome.records if record.ending is Ending.CUT]
     assert 0 < len(cut) < 10, "those that had a token"
@@ -117,17 +121,18 @@ def test_without_any_replica_requests_end_with_their_deadline() -> None:
 
 
 def test_a_full_replica_beside_a_lost_one_refuses_what_it_has_no_room_for() -> None:
-    crowd = [arrival(16, 2, at_s=1.0) for _ in range(600)]
+    crowd = [arrival(1, 2, at_s=1.0) for _ in range(600)]
     events = (NodeEvent(0.5, "n1", What.LEAVES),)
     outcome = played(models(m="replicas: {min: 2}"), nodes(1, 1), crowd, events, sequences=256)
-    assert endings(outcome).count(Ending.OVERLOADED) == 600 - 512
-    assert endings(outcome).count(Ending.ANSWERED) == 512
+    running, waiting = 272, 136  # a sixteenth ahead; half as many wait
+    assert endings(outcome).count(Ending.ANSWERED) == running + waiting
+    assert endings(outcome).count(Ending.OVERLOADED) == 600 - running - waiting
 
 
 def test_a_node_that_returns_is_used_again() -> None:
     events = (NodeEvent(5, "n1", What.LEAVES), NodeEvent(30, "n1", What.RETURNS))
-    outcome = played(models(m="replicas: {min: 1}"), nodes(1), steadily(60), events)
-    assert endings(outcome).count(Ending.ANSWERED) > 50
+    outcome = played(models(m="replicas: {min: 1}"), nodes(1), steadily(60), events, sequences=32)
+    assert endings(outcome).count(Ending.ANSWERED) > 40
     assert dict(outcome.accelerators.free) == {"n1": 0}
 
 

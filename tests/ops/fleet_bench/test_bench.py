@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,12 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.simulation.trace import Arrival
+from ops.endpoint import Address
+from ops.errors import LoadToolFailed
 from ops.fleet_bench import tool
 from ops.fleet_bench.baseline import COMPARED, regressions
 from ops.fleet_bench.load import Load, prompts
 from ops.fleet_bench.point import Point
 from ops.fleet_bench.tool import Tool
-from tests.fakes import FakeReplica, fake_replica
+from ops.fleet_bench.trace_prompt import BYTES_PER_TOKEN, trace_prompt
+from tests.fakes import FakeReplica, dies_after, fake_replica
 from tests.ops.test_cli import _vllm_says_yes, flotilla
 from tests.serving.gateway.conftest import pytest_asyncio_loop_factories
 from tests.serving.gateway.rig import KEY, Rig, gateway
@@ -95,6 +100,7 @@ async def test_a_baseline_of_another_load_is_refused_before_anything_is_asked(
     assert len(rig.replicas[0].calls) == asked
 
 
+@pytest.mark.heavy  # matplotlib is an extra
 async def test_a_picture_is_drawn(rig: Rig, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert (await bench(rig, "--plot", tmp_path / "sweep.png"))[0] == 0
@@ -107,6 +113,17 @@ async def test_a_tool_that_fails_is_quoted(rig: Rig, monkeypatch: pytest.MonkeyP
     status, _, said = await bench(rig)
     assert status == 1
     assert "`vllm bench serve` ended with 1: no such option" in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("vllm", "`make install`"), ("pandas", "pip install 'flotilla[bench]'")]
+)
+def test_what_the_tool_lacks_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, missing: str, said: str
+) -> None:
+    monkeypatch.setattr(tool, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(LoadToolFailed, match=re.escape(said)):
+        tool.load_tool(Address("http://127.0.0.1:1/v1"), KEY)
 
 
 @pytest.mark.parametrize("clients", ["", "0", "1,1", "a", "5000"])
@@ -136,3 +153,66 @@ def test_no_two_prompts_begin_alike(first: int, count: int) -> None:
     found = list(prompts(LOAD, first, count))
     assert len({prompt[:16] for prompt in found}) == count
     assert all(len(prompt.split()) == LOAD.prompt_words + 1 for prompt in found)
+
+
+def traced(tmp_path: Path, *rows: dict[str, object]) -> Path:
+    path = tmp_path / "trace.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def row(at_ms: int, blocks: list[int], **more: object) -> dict[str, object]:
+    prompt = 16 * len(blocks) + 8
+    return {
+        "timestamp": at_ms,
+        "input_length": prompt,
+        "output_length": 3,
+        "hash_ids": [*blocks, 99],
+        **more,
+    }
+
+
+async def replayed(rig: Rig, *arguments: str | Path) -> tuple[int, str, str]:
+    url = ("--url", f"http://127.0.0.1:{rig.port}/v1", "--key", KEY, "--block-tokens", "16")
+    result = await asyncio.to_thread(flotilla, "bench", "trace", *arguments, *url)
+    return result.exit_code, result.stdout, result.stderr
+
+
+async def test_a_trace_is_played_with_the_prefixes_that_it_shares(rig: Rig, tmp_path: Path) -> None:
+    path = traced(tmp_path, row(0, [1, 2]), row(100, [1, 3]), row(200, [1, 2]))
+    status, output, said = await replayed(rig, path, "--model", "tiny", "--requests", "2", "--json")
+    assert (status, said) == (0, "")
+    found = json.loads(output)
+    assert (found["requests"], found["whole"], found["answer_tokens"]) == (2, 2, 6)
+    assert found["elapsed_s"] >= 0.1
+    one, other = (call.body for call in rig.replicas[0].calls)
+    texts = [body["messages"][0]["content"] for body in (one, other)]
+    assert texts[0][:64] == texts[1][:64]
+    assert texts[0][64:80] != texts[1][64:80]
+    assert one["max_tokens"] == one["min_tokens"] == 3
+
+
+async def test_what_fails_in_a_trace_is_counted_under_its_reason(rig: Rig, tmp_path: Path) -> None:
+    rig.replicas[0].behaviour = dies_after("a")
+    path = traced(tmp_path, row(0, [1]))
+    status, output, said = await replayed(rig, path, "--model", "tiny")
+    assert status == 1
+    assert output.splitlines()[1].split() == ["whole", "0"]
+    assert said.startswith("flotilla: 1 failed: ")
+
+
+async def test_a_trace_that_is_none_is_named_with_its_line(rig: Rig, tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    path.write_text("{}\n")
+    status, _, said = await replayed(rig, path, "--model", "tiny")
+    assert status == 2
+    assert said.startswith(f"{path}:1: ")
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=4), st.integers(0, 40), st.integers(1, 64))
+def test_a_prompt_of_a_trace_is_as_long_as_the_trace_says(
+    blocks: list[int], rest: int, block_tokens: int
+) -> None:
+    tokens = len(blocks) * block_tokens + rest
+    arrival = Arrival(0.0, "m", tokens, 1, tuple(blocks))
+    assert len(trace_prompt(arrival, block_tokens, 7)) == max(tokens * BYTES_PER_TOKEN, 1)

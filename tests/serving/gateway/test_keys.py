@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving.keys import new_secret
+from serving.limits.terms import Limits
 from serving.snapshot import KeyNews, KeyUsage, Snapshot, UsageReport
 from tests.fakes import TOKEN, FakeReplica, dies_after
 from tests.serving.gateway.rig import (
+    CHAT,
     HELLO,
     KEY,
     KEY_RECORD,
@@ -122,6 +124,33 @@ async def test_a_controller_that_has_read_no_keys_takes_none_away(rig: Rig) -> N
     assert rig.core._heard_s > heard_s
 
 
+async def test_before_any_key_was_read_none_is_called_wrong(
+    tmp_path: Path, replica: FakeReplica
+) -> None:
+    async with gateway(tmp_path, replica) as rig:
+        rig.core.has_keys = False
+        rig.core.auth.apply(())
+        for news in (KeyNews.UNREAD, KeyNews.LOST):
+            publish(rig, 50, keys=(), key_news=news)
+            reply = await rig.chat()
+            assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
+            assert (await rig.ask("GET", "/v1/models", authorization="-")).status == 401
+        publish(rig, 51)
+        assert (await rig.chat()).status == 200
+
+
+async def test_what_was_used_of_a_limit_stays_used_when_a_controller_has_read_no_keys(
+    tmp_path: Path, replica: FakeReplica
+) -> None:
+    async with gateway(tmp_path, replica) as rig:
+        rig.keys = (replace(KEY_RECORD, limits=Limits(requests_per_minute=1)),)
+        rig.publish()
+        before = rig.core.gate.accounts(KEY_RECORD.id)
+        assert before
+        publish(rig, 50, keys=(), key_news=KeyNews.UNREAD)
+        assert rig.core.gate.accounts(KEY_RECORD.id) == before
+
+
 async def test_keys_that_nobody_knows_any_more_are_refused_and_not_called_wrong(rig: Rig) -> None:
     publish(rig, 50, key_news=KeyNews.LOST)
     assert (await rig.chat()).status == 503
@@ -147,3 +176,19 @@ async def test_a_record_says_whose_it_is_and_what_is_estimated(
         ("lab", "complete", False),
     ]
     assert KEY not in str(records)
+
+
+async def test_answers_of_an_exact_length_are_for_keys_that_may_ask_for_them(rig: Rig) -> None:
+    plain = await rig.chat(ignore_eos=True)
+    assert (plain.status, plain.error["code"]) == (400, "unknown_parameter")
+    publish(rig, 50, keys=(replace(KEY_RECORD, may_ignore_eos=True), OTHER_RECORD))
+    replica = rig.replicas[0]
+    assert (await rig.chat(ignore_eos=True, max_tokens=9)).status == 200
+    assert replica.calls[-1].body["ignore_eos"] is True
+    text = {"model": "tiny", "prompt": "a", "ignore_eos": True}
+    assert (await rig.ask("POST", "/v1/completions", text)).status == 200
+    assert replica.calls[-1].body["ignore_eos"] is True
+    assert (await rig.chat(ignore_eos=1)).error["code"] == "invalid_type"
+    body, bearer = {**HELLO, "ignore_eos": 1}, f"Bearer {OTHER_KEY}"
+    other = await rig.ask("POST", CHAT, body, authorization=bearer)
+    assert (other.error["code"], other.error["param"]) == ("unknown_parameter", "ignore_eos")

@@ -40,6 +40,23 @@ def test_a_tenants_month_is_that_of_all_its_keys() -> None:
     assert first_exceeded(gate.accounts("a")) is None
 
 
+def test_what_a_limit_refuses_is_told_for_a_minute_and_whose_limit_it_was() -> None:
+    clock = Clock()
+    lender, gates = Lender(clock() - SETTLE_S), [Gate(clock), Gate(clock)]
+    spent = Limits(tokens_per_month=5)
+    for gate in gates:
+        gate.set_keys([key("a", spent, LAB), key("b", tenants=LAB)], [MonthUse("a", 9)])
+        for _ in range(3):
+            assert first_exceeded(gate.accounts("a")) is not None
+    for number, gate in enumerate(gates):
+        lender.lend(gate.report(f"g{number}"), clock())
+    assert lender.refused(clock()) == {"a": 6}
+    clock.pass_(WINDOW_S + 1)
+    for number, gate in enumerate(gates):
+        lender.lend(gate.report(f"g{number}"), clock())
+    assert lender.refused(clock()) == {}
+
+
 def test_the_keys_of_a_tenant_get_its_limit_once_through_however_many_gateways() -> None:
     """Two keys, three gateways, three times more asked for than allowed, for ten minutes."""
     clock, dice = Clock(), random.Random(3)  # noqa: S311

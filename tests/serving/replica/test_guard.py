@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from serving.metrics.token import metrics_token
 from serving.replica.guard import BODY_LIMIT_BYTES, ROUTES, Guard
 
 TOKEN = "t" * 43
@@ -43,6 +44,15 @@ def guarded() -> tuple[Guard, App]:
     guard = Guard(app, "m.0#1")
     guard.accept_tokens((TOKEN,))
     return guard, app
+
+
+async def test_the_metrics_have_a_token_that_opens_nothing_else() -> None:
+    guard, app = guarded()
+    header = f"Bearer {metrics_token(TOKEN)}"
+    for method, path in sorted(ROUTES):
+        expected = 200 if path == b"/metrics" else 401
+        assert (await ask(guard, method, path, authorization=header))[0] == expected
+    assert app.calls == 1
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ROUTES))

@@ -1,0 +1,64 @@
+"""The map: a card for each node, a cell for each accelerator.
+
+Most of them are as they were a second ago, and the cells of a stage are alike: what was made once
+is kept, or a map of 1,600 accelerators would cost a fifth of a second at every look.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import htpy as h
+from markupsafe import Markup
+
+from ops.dashboard.html.badge import badge
+from ops.dashboard.html.fragment import IN_PLACE, Panel, panel
+from ops.dashboard.view.cluster import ClusterView, NodeView, Slot
+from ops.dashboard.view.health import Health
+from ops.plan_view import FREE
+
+#: Of cards, and of cells; more than anybody has nodes, and a few megabytes.
+KEPT = 4096
+
+
+def cluster_panel(view: ClusterView) -> Panel:
+    def frame(items: Sequence[Markup]) -> h.Element:
+        return h.section(IN_PLACE, id="cluster")[
+            h.h2["Cluster"],
+            h.p(".quiet")[
+                f"{len(view.nodes)} nodes, {view.total} accelerators, {view.free} free. A cell is "
+                "an accelerator, its letter the model whose replica holds it."
+            ],
+            h.div(".nodes")[items],
+            h.p(".legend")[
+                (h.span(".key")[h.b[mark], " ", model] for mark, model in view.legend),
+                h.span(".key")[h.b[FREE], " free"],
+            ],
+        ]
+
+    return panel("cluster", frame, {f"node-{node.address}": _node(node) for node in view.nodes})
+
+
+@lru_cache(KEPT)
+def _node(node: NodeView) -> Markup:
+    card = h.div(IN_PLACE, id=f"node-{node.address}", class_=_node_class(node))[
+        h.div(".name", title=f"{node.address} {node.kind}".strip())[node.name],
+        badge(Health.ILL, "gone") if node.is_alive is False else None,
+        h.div(".cells")[(_cell(slot) for slot in node.slots)],
+    ]
+    return Markup(str(card))  # noqa: S704 - htpy's own
+
+
+def _node_class(node: NodeView) -> str:
+    return "node gone" if node.is_alive is False else "node"
+
+
+@lru_cache(KEPT)
+def _cell(slot: Slot | None) -> Markup:
+    return Markup(str(_cell_of(slot)))  # noqa: S704 - htpy's own
+
+
+def _cell_of(slot: Slot | None) -> h.Element:
+    if slot is None:
+        return h.span(".cell.free", title="free")[FREE]
+    stage = f", stage {slot.stage} of {slot.stages}" if slot.stages > 1 else ""
+    return h.span(f".cell.{slot.health}", title=f"{slot.replica}{stage}: {slot.health}")[slot.mark]

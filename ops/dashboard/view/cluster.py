@@ -1,0 +1,96 @@
+"""The cluster as a map: a row of accelerators for each node, and which stage of which replica sits
+where. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ops.dashboard.facts import Facts
+from ops.dashboard.view.health import Health
+from ops.dashboard.view.replica import ReplicaView
+from ops.plan_view import MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An accelerator that a stage holds."""
+
+    replica: str
+    #: The model's letter.
+    mark: str
+    #: From 1.
+    stage: int
+    stages: int
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    address: str
+    #: Of its accelerators; empty where nobody has said.
+    kind: str
+    #: None where nobody knows.
+    is_alive: bool | None
+    #: One for each accelerator; None is free.
+    slots: tuple[Slot | None, ...]
+
+    @property
+    def free(self) -> int:
+        return self.slots.count(None)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    nodes: tuple[NodeView, ...]
+    #: Letter and model.
+    legend: tuple[tuple[str, str], ...]
+
+    @property
+    def total(self) -> int:
+        return sum(len(node.slots) for node in self.nodes)
+
+    @property
+    def free(self) -> int:
+        return sum(node.free for node in self.nodes)
+
+
+def cluster(facts: Facts, replicas: Iterable[ReplicaView]) -> ClusterView:
+    """Without an inventory, the nodes that were heard of, with what is in use there."""
+    replicas = tuple(replicas)
+    models = sorted({each.model for each in replicas})
+    marks = {model: MARKS[at % len(MARKS)] for at, model in enumerate(models)}
+    held = _held(replicas, marks)
+    nodes = tuple(_described(facts, held) if facts.deployed else _heard_of(facts, held))
+    return ClusterView(nodes, tuple((mark, model) for model, mark in marks.items()))
+
+
+def _held(replicas: Iterable[ReplicaView], marks: Mapping[str, str]) -> dict[str, tuple[Slot, ...]]:
+    """The accelerators in use by the address of their node; a stage has `tensor` of them."""
+    held: dict[str, tuple[Slot, ...]] = {}
+    for each in replicas:
+        for number, address in enumerate(each.stages, start=1):
+            mark = marks[each.model]
+            slot = Slot(each.name, mark, number, len(each.stages), each.health)
+            held[address] = held.get(address, ()) + (slot,) * each.shape.tensor
+    return held
+
+
+def _described(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[NodeView]:
+    if facts.deployed is None:
+        return
+    inventory, live = facts.deployed.inventory, facts.controller.get("live")
+    for node in inventory.nodes:
+        accelerators = inventory.accelerators_of(node)
+        slots = held.get(node.address, ())
+        free = (None,) * (accelerators.count - len(slots))
+        is_alive = None if live is None else node.address in live
+        yield NodeView(node.name, node.address, str(accelerators.kind), is_alive, (*slots, *free))
+
+
+def _heard_of(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[NodeView]:
+    gateways = [str(each["node"]) for each in facts.controller.get("gateways", ())]
+    live = facts.controller.get("live")
+    for address in sorted({*held, *gateways, *(live or ())}):
+        is_alive = None if live is None else address in live
+        yield NodeView(address, address, "", is_alive, held.get(address, ()))

@@ -1,0 +1,72 @@
+"""The dashboard of a real fleet, in a real browser: it shows what is there, and what happens."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import _chromium, opened, sign_in
+from tests.live.fleet_under_test import LiveFleet
+
+__all__ = ["_chromium"]
+
+#: A dead replica is red within five seconds.
+RED_MS = 5_000
+
+
+@pytest.fixture
+def page(chromium: Browser, fleet: LiveFleet) -> Iterator[Page]:
+    url = f"http://127.0.0.1:{fleet.port + 1}"
+    with opened(chromium, url) as shown:
+        sign_in(shown, url, (fleet.home / "dashboard_key").read_text())
+        yield shown
+
+
+def test_the_playground_answers_and_its_request_is_in_the_list(
+    page: Page, fleet: LiveFleet
+) -> None:
+    overview = page.url
+    page.goto(f"{overview}playground")
+    page.select_option("select[name=model]", "demo")
+    page.fill("input[name=key]", fleet.key)
+    page.fill("textarea[name=question]", "How do I create an API key?")
+    expect(page.locator("#as-curl")).to_contain_text(f"{fleet.base_url}/chat/completions")
+    page.click("button[name=send]")
+    expect(page.locator("#timings")).to_contain_text("tokens/s", timeout=60_000)
+    # Who leaves before the end is a client that is gone, and the list would say so.
+    expect(page.locator("button[name=send]")).to_be_enabled(timeout=60_000)
+    expect(page.locator(".turn.assistant")).to_contain_text("flotilla keys create")
+    request_id = page.locator("#timings").inner_text().rpartition("request ")[2]
+    page.goto(overview)
+    story = page.locator(f"[id='request-{request_id}']")
+    expect(story).to_contain_text("asked demo")
+    expect(story).to_contain_text("complete")
+
+
+def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(
+    page: Page, fleet: LiveFleet
+) -> None:
+    pid = fleet.replica("demo.0")["pid"]
+    expect(page.locator("[id='replica-demo.0'] .badge.well")).to_be_visible()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        red = page.locator("#cluster .cell.ill").first
+        expect(red).to_be_visible(timeout=RED_MS)
+        expect(page.locator("#verdict.ill")).to_contain_text("demo.0 is silent")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect(page.locator("[id='replica-demo.0'] .badge.well")).to_be_visible()
+
+
+def test_a_key_that_the_page_made_works_and_is_in_the_audit(page: Page, fleet: LiveFleet) -> None:
+    page.locator("#tenants button", has_text="make a key").click()
+    page.fill("#dialog input[name=name]", "from-the-page")
+    page.click("#dialog button[type=submit]")
+    mine, fleet.key = fleet.key, page.locator("#dialog .secret").inner_text()
+    try:
+        assert fleet.says("demo")
+    finally:
+        fleet.key = mine
+    assert "ada (dashboard)" in fleet.run("audit").stdout
