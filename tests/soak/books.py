@@ -108,7 +108,7 @@ class Books:
         return [f"{each.request_id} ({each.kind})" for each in refused if each.request_id in known]
 
     def _unknown(self) -> list[str]:
-        known = {each.request_id for each in (*self.asked, *self.ran)}
+        known = {each.request_id for each in self.asked} | {each.request_id for each in self.ran}
         unknown = [each.request_id for each in self.recorded if each.request_id not in known]
         unheard = sum(each.request_id is None for each in self.asked)
         return unknown if len(unknown) > unheard else []

@@ -69,10 +69,10 @@ class Body:
 
 async def main(name: str, folder: Path, port: int) -> None:
     made = partial(GatewayCore, deadlines=DEADLINES)
-    deployment.GatewayCore = made  # type: ignore[misc,assignment,attr-defined]
+    deployment.GatewayCore = made  # type: ignore[assignment,attr-defined]
     gateway = Gateway.__new__(Gateway)
     controller = cast(Controller, Handle(socket_path(folder, "controller")))
-    await Gateway.__init__(gateway, controller, "127.0.0.1", port)  # type: ignore[misc]
+    await Gateway.__init__(gateway, controller, "127.0.0.1", port)
     await gateway.reconfigure(CONFIG)
     body = Body(gateway)
     async with serving(body, socket_path(folder, name)):
