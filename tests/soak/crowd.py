@@ -106,6 +106,8 @@ class Crowd:
                     return await _leave(client, question)
                 case Manner.LEAVES_MIDSTREAM:
                     return await self._leave_midstream(client, question)
+                case _:
+                    pass
             reply = await client.reply(LIMIT_S)
         except BaseException:
             client.reset()

@@ -27,6 +27,7 @@ def test_an_answer_with_its_record_is_all_there_is_to_say() -> None:
     ("books", "words"),
     [
         (replace(GOOD, recorded=[], summed_requests=0, summed_tokens=0), "1 lost"),
+        (replace(GOOD, ran=[RAN, ELSEWHERE]), "1 doubled"),
         (replace(GOOD, asked=[ASKED, ASKED]), "1 doubled"),
         (
             replace(GOOD, recorded=[RECORDED, RECORDED], summed_requests=2, summed_tokens=8),
