@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down test test-heavy check audit fuzz bench reliability docs lock help install
+.PHONY: up down test test-heavy check audit fuzz bench reliability soak docs lock help install
 
 install:
 	@ops/install/install.sh
@@ -31,6 +31,9 @@ bench: install ## measure the gateway beside its rivals, keep the table in ops/b
 
 reliability: install ## break things, see what clients see, write ops/reliability.md
 	@.venv/bin/python -m tests.faults
+
+soak: install ## ask for half an hour while everything breaks in turn, write ops/soak.md
+	@.venv/bin/python -m tests.soak
 
 docs: install ## build the documentation into site/; open site/index.html
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet

@@ -1,8 +1,8 @@
 """What a noisy tenant does to the others: python -m ops.bench.fairness
 
-Eight tenants share one engine with a ninth, whose prompts are long: first it is away, then it asks
-for what there is room for, then for twenty times as much. The figures are those of a simulation:
-the same every time.
+Quiet tenants share one engine with noisy ones: first these are away, then they ask for what there
+is room for, then for about twenty times as much. The figures are those of a simulation: the same
+every time.
 """
 
 import sys
@@ -11,15 +11,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from ops.bench.saturation import (
-    FairTurns,
-    FirstComeFirstServed,
-    Policy,
-    Request,
-    Tenant,
-    play,
-    requests,
-)
+from ops.bench.noisy import SCENARIOS, Scenario
+from ops.bench.saturation import FairTurns, FirstComeFirstServed, Policy, Request, play, requests
 from ops.bench.stats import percentile
 from ops.bench.table import Table
 
@@ -27,10 +20,6 @@ SECONDS = 330.0
 #: Before this an empty engine fills.
 WARM_S = 30.0
 SEEDS = (1, 2, 3)
-QUIET = tuple(Tenant(f"quiet {number}", 0.3) for number in range(1, 9))
-LONG_PROMPT = (1_500, 2_500)
-#: Of the noisy tenant, requests a second.
-CALM, NOISY = 1.0, 20.0
 POLICIES: dict[str, Callable[[], Policy]] = {
     "first come, first served": FirstComeFirstServed,
     "fair turns": FairTurns,
@@ -44,9 +33,9 @@ class Figures:
     alone_s: float
     calm_s: float
     noisy_s: float
-    #: Of the quiet tenants' requests while the other is noisy.
+    #: Of the quiet tenants' requests while the others are noisy.
     refused_share: float
-    #: Prompts and answers of all, while it is noisy.
+    #: Prompts and answers of all, while they are noisy.
     tokens_per_s: float
 
     @property
@@ -54,50 +43,53 @@ class Figures:
         return self.noisy_s / self.calm_s - 1
 
 
-def measure(policy: Callable[[], Policy]) -> Figures:
-    alone, calm, noisy = (_played(policy, rate) for rate in (0.0, CALM, NOISY))
-    quiet = _quiet(noisy)
+def measure(policy: Callable[[], Policy], scenario: Scenario) -> Figures:
+    alone, calm, noisy = (_played(policy, scenario, each) for each in ("alone", "calm", "noisy"))
+    quiet = _quiet(noisy, scenario)
     work = sum(each.prompt_tokens + each.answer_tokens for each in noisy if not each.is_refused)
     return Figures(
-        _p99(_quiet(alone)),
-        _p99(_quiet(calm)),
+        _p99(_quiet(alone, scenario)),
+        _p99(_quiet(calm, scenario)),
         _p99(quiet),
         sum(each.is_refused for each in quiet) / len(quiet),
         work / SECONDS / len(SEEDS),
     )
 
 
-def _played(policy: Callable[[], Policy], requests_per_s: float) -> list[Request]:
-    other = (Tenant("noisy", requests_per_s, LONG_PROMPT),) if requests_per_s else ()
+def _played(policy: Callable[[], Policy], scenario: Scenario, stage: str) -> list[Request]:
     found: list[Request] = []
     for seed in SEEDS:
-        asked = requests([*QUIET, *other], SECONDS, seed)
+        asked = requests(scenario.of(stage), SECONDS, seed)
         play(asked, policy())
         found += asked
     return found
 
 
-def _quiet(asked: list[Request]) -> list[Request]:
-    return [each for each in asked if each.tenant != "noisy" and each.at_s > WARM_S]
+def _quiet(asked: list[Request], scenario: Scenario) -> list[Request]:
+    names = {tenant.name for tenant in scenario.quiet}
+    return [each for each in asked if each.tenant in names and each.at_s > WARM_S]
 
 
 def _p99(asked: list[Request]) -> float:
     return percentile([each.waited_s for each in asked if not each.is_refused], 0.99)
 
 
-def table(figures: dict[str, Figures]) -> Table:
+def table(figures: dict[tuple[str, str], Figures]) -> Table:
+    """By scenario and way to let tenants in."""
     headers = (
-        "p99 to first token of eight quiet tenants",
+        "who is noisy",
+        "the quiet ones' p99 to first token",
         "alone",
-        f"a ninth asks {CALM:.0f}/s",
-        f"it asks {NOISY:.0f}/s",
+        "while there is room",
+        "while it is noisy",
         "rise",
-        "refused of the eight",
+        "refused of the quiet ones",
         "tokens/s of all",
     )
     rows = tuple(
         (
-            name,
+            scenario,
+            policy,
             f"{each.alone_s:.2f} s",
             f"{each.calm_s:.2f} s",
             f"{each.noisy_s:.2f} s",
@@ -105,14 +97,19 @@ def table(figures: dict[str, Figures]) -> Table:
             f"{each.refused_share:.0%}",
             f"{each.tokens_per_s:,.0f}",
         )
-        for name, each in figures.items()
+        for (scenario, policy), each in figures.items()
     )
-    return Table("A noisy tenant", headers, rows)
+    return Table("Noisy tenants", headers, rows)
 
 
 def main() -> int:
-    figures = {name: measure(policy) for name, policy in POLICIES.items()}
-    Console().print(table(figures).rich())
+    figures = {
+        (scenario.name, name): measure(policy, scenario)
+        for scenario in SCENARIOS
+        for name, policy in POLICIES.items()
+    }
+    shown = table(figures)
+    Console(width=None if sys.stdout.isatty() else 160).print(shown.rich())
     return 0
 
 

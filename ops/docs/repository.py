@@ -15,6 +15,8 @@ _DOCUMENTS = (
     "ops/decisions/*.md",
     "ops/runbooks/*.md",
     "ops/front_door/*",
+    "ops/grafana/*",
+    "ops/prometheus/*",
     "ops/dashboard/screenshots/*",
 )
 

@@ -9,8 +9,9 @@ Rules
 2. What a request will cost is guessed at its turn and put right when it has ended.
 3. A class has a weight, no absolute right: a lower one gets less, never nothing.
 4. As long as a tenant is there that does not wait, the last part of the places is for tenants that
-   have less than an even part of them, or less than half of what the busiest has: whoever fills a
-   model finds it full a little earlier, so that everybody else finds a place free.
+   have less than an even part of what runs, or less than half of what the busiest has: whoever
+   fills a model finds it full a little earlier, so that everybody else finds a place free. What a
+   tenant has is counted in tokens, as turns are: a few long prompts are more than many short ones.
 5. Only whoever is kept out by rule 4, and so has its part, may be passed. Nobody passes a flow
    whose turn it is while its prompt waits for room.
 6. The queue is bounded, and a tenant may have as many waiting as places in it are free: one alone
@@ -34,8 +35,9 @@ WAITING_SHARE = 1.0
 #: And always so many, so that several tenants can.
 LEAST_WAITING = 8
 MOST_BYTES = 64 * 1024 * 1024
-#: Of the places, for whoever has less than its share.
-RESERVED = 0.125
+#: Of the places, for whoever has less than its share. A sixteenth of them is ahead of what an
+#: engine runs, so an eighth is free in it.
+RESERVED = 0.1875
 #: The same of prompts that are not computed: of these a few long ones are soon in the way.
 RESERVED_PROMPT = 0.75
 #: A tenant counts as there for so long after its last request.
@@ -47,6 +49,8 @@ class _Tenant:
     seen_s: float = 0.0
     #: Requests between their turn and their end.
     running: int = 0
+    #: Of those, as far as anybody can tell before they have ended.
+    tokens: float = 0.0
     waiting: int = 0
     bytes: int = 0
     #: By class; what each has had, in tokens over weight.
@@ -80,6 +84,7 @@ class FairQueue(Generic[Item]):
         self._pruned_s = 0.0
         #: Requests between their turn and their end.
         self.running = 0
+        self.tokens = 0.0
         self.waiting = 0
         self.waiting_bytes = 0
         #: Of requests whose first token has not come.
@@ -145,15 +150,19 @@ class FairQueue(Generic[Item]):
         """It has cost so many tokens; `began` comes before."""
         tenant = self._tenants[claim.tenant]
         tenant.running -= 1
+        tenant.tokens -= claim.tokens
         self.running -= 1
+        self.tokens -= claim.tokens
         if not self.running:
-            self.prompt_tokens = 0.0  # what rounding has left goes
+            self.prompt_tokens = self.tokens = 0.0  # what rounding has left goes
         tenant.tags[claim.priority] += (tokens - claim.tokens) / claim.flow_weight
 
     # How
     def _start(self, claim: Claim, tenant: _Tenant, tag: float) -> None:
         tenant.running += 1
+        tenant.tokens += claim.tokens
         self.running += 1
+        self.tokens += claim.tokens
         self.prompt_tokens += claim.prompt_tokens
         self._tag = max(self._tag, tag)
         tenant.tags[claim.priority] = tag + claim.tokens / claim.flow_weight
@@ -170,10 +179,10 @@ class FairQueue(Generic[Item]):
     def _open_to(self, tenant: _Tenant, places: Places) -> Places:
         """Those of the places that this tenant may take."""
         others = len(self._tenants) - self._waiting_tenants - (tenant.waiting == 0)
-        if not others or tenant.running < places.requests / len(self._tenants):
+        if not others or tenant.tokens < self.tokens / len(self._tenants):
             return places
-        busiest = max(each.running for each in self._tenants.values())
-        if tenant.running < busiest / 2:
+        busiest = max(each.tokens for each in self._tenants.values())
+        if tenant.tokens < busiest / 2:
             return places
         requests = places.requests * (1 - RESERVED)
         return Places(requests, places.prompt_tokens * (1 - RESERVED_PROMPT))

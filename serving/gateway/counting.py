@@ -61,7 +61,8 @@ class ModelCounter:
         """`first_token_s` is 0 where no stream began."""
         self._outcomes[_PLACE[record.outcome]] += 1
         self._fallbacks += record.model_answered != record.model_asked
-        self._retries += max(0, record.attempts - 1)
+        if record.attempts > 1:
+            self._retries += record.attempts - 1
         self._prompt_tokens += record.prompt_tokens
         self._cached_tokens += record.cached_tokens
         self._completion_tokens += record.completion_tokens

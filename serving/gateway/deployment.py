@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import ray
 
+from serving.gateway import collector
 from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.config import LogForm
@@ -114,6 +115,7 @@ class Gateway:
         if not self._is_listening:
             await self._server.start(_listen(self._host, self._port))
             self._is_listening = True
+            collector.calm()
 
     def _set_access_log(self, form: LogForm) -> None:
         self._core.access_log = None if form == "off" else self._access_log

@@ -36,9 +36,9 @@ ENDLESS = Patience()
 
 def patience_of(headers: Mapping[bytes, bytes]) -> Patience:
     """Raises ApiError."""
-    said, own = headers.get(_OURS), [headers[name] for name in _CLIENTS_OWN if name in headers]
-    if said is None and not own:
+    if headers.keys().isdisjoint(WAIT_HEADERS):
         return ENDLESS
+    said, own = headers.get(_OURS), [headers[name] for name in _CLIENTS_OWN if name in headers]
     whole_s = inf if said is None else _seconds(said)
     if whole_s is None:
         message = "Send 'X-Flotilla-Timeout' as seconds, such as 20 or 0.5, or not at all."

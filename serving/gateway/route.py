@@ -3,13 +3,15 @@ CVE-2026-48746.
 """
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from urllib.parse import unquote_to_bytes
 
 _MODEL_PREFIX = b"/v1/models/"
 
 
-class Kind(Enum):
+class Kind(IntEnum):
+    """A plain Enum's hash is Python's own code, and every request is counted by its kind."""
+
     CHAT = auto()
     COMPLETION = auto()
     MODELS = auto()

@@ -17,6 +17,7 @@ import uvloop
 
 from serving import keys
 from serving.bounds import Deadlines
+from serving.gateway import collector
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
@@ -113,6 +114,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         core.loop.add_signal_handler(number, stop.set)
     await server.start(listen(arguments.host, arguments.port))
+    collector.calm()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await stop.wait()

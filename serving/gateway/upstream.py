@@ -13,7 +13,7 @@ from serving.routing.breaker import Symptom
 from serving.routing.table import Slot
 
 
-class Path(Enum):
+class Path(bytes, Enum):
     CHAT = b"/v1/chat/completions"
     COMPLETION = b"/v1/completions"
     COUNT = b"/tokenize"

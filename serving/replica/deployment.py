@@ -74,7 +74,7 @@ class Replica:
         self._warden = guard_this_process()
         self._past = Past.of(self._spec, time.time)
         await self._pause()
-        set_environment(self._spec, self._node, interface_of(self._node))
+        set_environment(self._spec, self._node, interface_of(self._node), self._warden.folder)
         here = await asyncio.to_thread(located, self._spec, self._node)
         self._gang = await Gang.form(self._spec)
         engine = self._engine = await self._start_engine(here)

@@ -48,8 +48,10 @@ class Rendezvous:
         ]
 
 
-def set_environment(spec: ReplicaSpec, node_address: str, interface: str) -> None:
-    """Prepares this process, and with it every engine process it will start. Holds no secrets."""
+def set_environment(spec: ReplicaSpec, node_address: str, interface: str, sockets: str) -> None:
+    """Prepares this process, and with it every engine process it will start. Holds no secrets.
+    `sockets` is a folder for vLLM's own.
+    """
     os.environ.update(
         FAN_OUT_LIMITS,
         VLLM_HOST_IP=node_address,
@@ -57,6 +59,7 @@ def set_environment(spec: ReplicaSpec, node_address: str, interface: str) -> Non
         NCCL_SOCKET_IFNAME=interface,
         VLLM_WORKER_MULTIPROC_METHOD="spawn",
         VLLM_NO_USAGE_STATS="1",
+        VLLM_RPC_BASE_PATH=sockets,
         # Python's way to configure logging cuts the handlers that are there off from their files;
         # a Serve replica without its log file is stopped when Serve's controller comes back.
         VLLM_CONFIGURE_LOGGING="0",

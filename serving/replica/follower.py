@@ -17,8 +17,8 @@ class Follower:
     def __init__(self, spec: ReplicaSpec) -> None:
         self._spec = spec
         self._address = node_address()
-        guard_this_process()
-        set_environment(spec, self._address, interface_of(self._address))
+        warden = guard_this_process()
+        set_environment(spec, self._address, interface_of(self._address), warden.folder)
 
     def address(self) -> str:
         """The address of the node where this stage was placed."""

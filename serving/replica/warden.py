@@ -6,7 +6,9 @@ Rules
    born into it.
 2. The warden is no child of that process (Ray kills children) and no member of the group; it holds
    one end of a line whose only other end is in the leader. End of file means: the leader is gone.
-3. Then the whole group is killed and the shared-memory segments that it had mapped are removed.
+3. Then the whole group is killed, and the folder of its sockets and the shared-memory segments that
+   it had mapped are removed. vLLM leaves its sockets behind when it is killed: each group has a
+   folder of its own for them, closed to other users.
    Segments are noted while the group lives, since a dead process has no maps to read: now and then,
    and whenever the leader asks for it. They are known by inode; a semaphore is mapped under another
    name.
@@ -16,16 +18,20 @@ Rules
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 SHARED_MEMORY = "/dev/shm/"  # noqa: S108 - looked into, no temporary file is made there
 #: Prefixes of the segments vLLM and `multiprocessing` make; nothing else in /dev/shm is touched.
 SEGMENT_PREFIXES = ("psm_", "vllm_", "sem.mp-")
+#: Short: a socket's whole path may have 107 characters, and vLLM's names have 36.
+FOLDER_PREFIX = "flotilla-"
 #: Segments are made while an engine starts, so looking becomes rarer with age.
 FIRST_LOOK_S, LAST_LOOK_S = 1.0, 15.0
 KILL_DEADLINE_S = 20.0
@@ -36,8 +42,10 @@ LOOK_DEADLINE_S = 10.0
 class Warden:
     """The leader's line to its warden; it closes when the leader's process ends, never before."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, folder: str) -> None:
         self._line = line
+        #: For the group's sockets; it goes with the group.
+        self.folder = folder
 
     def look(self) -> None:
         """Returns when the warden has noted the segments that exist now. Raises OSError."""
@@ -49,10 +57,11 @@ def guard_this_process() -> Warden:
     """Makes this process the leader of a group of its own and starts the group's warden."""
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
+    folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
     ours, its = socket.socketpair()
     ours.settimeout(LOOK_DEADLINE_S)
     subprocess.run(  # noqa: S603 - our own interpreter and file
-        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(its.fileno())],
+        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(its.fileno()), folder],
         pass_fds=(its.fileno(),),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -61,7 +70,7 @@ def guard_this_process() -> Warden:
     )
     its.close()
     os.dup(ours.fileno())  # open until this process ends, whatever becomes of the object
-    return Warden(ours)
+    return Warden(ours, folder)
 
 
 def members(group: int) -> list[int]:
@@ -112,8 +121,8 @@ def watch(group: int, line: socket.socket) -> set[int]:
         pause_s = min(pause_s * 1.5, LAST_LOOK_S)
 
 
-def clean_up(group: int, seen: set[int]) -> None:
-    """Kills what is left of the group, then removes its segments."""
+def clean_up(group: int, seen: set[int], folder: str) -> None:
+    """Kills what is left of the group, then removes its segments and its folder."""
     seen = seen | segments(members(group))
     deadline = time.monotonic() + KILL_DEADLINE_S
     while members(group) and time.monotonic() < deadline:
@@ -124,6 +133,7 @@ def clean_up(group: int, seen: set[int]) -> None:
         time.sleep(0.05)
     for path in named_segments(seen):
         path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def named_segments(inodes: set[int]) -> list[Path]:
@@ -140,13 +150,13 @@ def named_segments(inodes: set[int]) -> list[Path]:
 
 
 def main() -> None:
-    """`warden.py GROUP LINE`: detaches, watches, cleans up."""
+    """`warden.py GROUP LINE FOLDER`: detaches, watches, cleans up."""
     group, line = int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork():
         os._exit(0)  # the starter waits for this one only; the warden itself is adopted by init
     os.setsid()
-    clean_up(group, watch(group, line))
+    clean_up(group, watch(group, line), sys.argv[3])
 
 
 if __name__ == "__main__":

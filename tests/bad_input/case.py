@@ -23,11 +23,17 @@ from typing import Any
 
 import yaml
 
-from tests.serving.gateway.rig import KEY, OTHER_KEY
+from tests.serving.gateway.rig import KEY, OTHER_KEY, model
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).parent
 ERROR = "invalid_request_error"
+#: That cases ask for.
+MODELS = [
+    model(aliases=["small"]),
+    model("empty"),
+    model("gone", unavailable="Its weights were never published."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,12 @@ class Case:
     @property
     def is_head(self) -> bool:
         return self.request.startswith(b"HEAD ")
+
+
+def count(body: dict[str, Any]) -> int:
+    """The tokenizer that cases expect: four bytes to a token and no template."""
+    texts = [body["prompt"]] if "prompt" in body else [m["content"] for m in body["messages"]]
+    return sum(len(str(text).encode()) for text in texts) // 4
 
 
 class _Loader(yaml.SafeLoader):

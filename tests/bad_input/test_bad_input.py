@@ -5,15 +5,14 @@ the gateway as good as before.
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from serving.protocol import field
-from tests.bad_input.case import ERROR, Case, corpus
+from tests.bad_input.case import ERROR, MODELS, Case, corpus, count
 from tests.fakes import TOKEN, Call, FakeReplica, fake_replica
-from tests.serving.gateway.rig import CHAT, HELLO, TEXT, Client, Reply, Rig, gateway, model
+from tests.serving.gateway.rig import CHAT, HELLO, TEXT, Client, Reply, Rig, gateway
 
 CASES = list(corpus())
 ALLOWED = {CHAT: set(field.CHAT.kept), TEXT: set(field.COMPLETION.kept)}
@@ -27,23 +26,12 @@ QUOTED = re.compile(r"'[^']*'")
 ECHO_CHARS = 64
 
 
-def count(body: dict[str, Any]) -> int:
-    """A tokenizer with four bytes to a token and no template."""
-    texts = [body["prompt"]] if "prompt" in body else [m["content"] for m in body["messages"]]
-    return sum(len(str(text).encode()) for text in texts) // 4
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    models = [
-        model(aliases=["small"]),
-        model("empty"),
-        model("gone", unavailable="Its weights were never published."),
-    ]
     folder = tmp_path_factory.mktemp("gateway")
     async with (
         fake_replica(FakeReplica(count=count)) as replica,
-        gateway(folder, replica, models=models) as rig,
+        gateway(folder, replica, models=MODELS) as rig,
     ):
         yield rig
 

@@ -27,7 +27,7 @@ class Panel:
 def panel(
     id_: str,
     frame: Callable[[Sequence[Markup]], Renderable],
-    items: Mapping[str, Renderable] | None = None,
+    items: Mapping[str, Renderable | Markup] | None = None,
 ) -> Panel:
     """`frame` makes the section around its items."""
     made = {name: str(item) for name, item in (items or {}).items()}

@@ -1,6 +1,9 @@
 """The replicas, one in a row, with what may be done to each."""
 
+from functools import lru_cache
+
 import htpy as h
+from markupsafe import Markup
 
 from ops.dashboard.html.badge import badge
 from ops.dashboard.html.button import act_button, dialog_button
@@ -22,6 +25,9 @@ COLUMNS = (
     "",
 )
 
+#: More than anybody has replicas.
+KEPT = 4096
+
 
 def replicas_panel(views: tuple[ReplicaView, ...], *, can_act: bool) -> Panel:
     rows = {f"replica-{view.name}": _row(view, can_act=can_act) for view in views}
@@ -40,14 +46,21 @@ def _row(view: ReplicaView, *, can_act: bool) -> h.Element:
         share(view.load.kv_use),
         rate(view.load.tokens_per_s),
         view.why,
-        [dialog_button("/log", "log", replica=view.name), _acts(view, can_act=can_act)],
+        _buttons(view.name, view.replica_id if can_act else ""),
     )
 
 
-def _acts(view: ReplicaView, *, can_act: bool) -> h.Node:
-    if not can_act or not view.replica_id:
+@lru_cache(KEPT)
+def _buttons(name: str, replica_id: str) -> Markup:
+    """Half the cost of a row, and the same as long as the replica lives."""
+    buttons = [dialog_button("/log", "log", replica=name), _acts(name, replica_id)]
+    return Markup(str(h.fragment[buttons]))  # noqa: S704 - htpy's own
+
+
+def _acts(name: str, replica_id: str) -> h.Node:
+    if not replica_id:
         return None
-    subject = {"replica": view.name, "replica_id": view.replica_id}
+    subject = {"replica": name, "replica_id": replica_id}
     return [
         " ",
         act_button("restart", "restart", **subject),

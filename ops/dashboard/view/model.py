@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.figures import ModelFigures
+from deployments.figures import ModelFigures, SetFigures, of_set
 from ops.dashboard.facts import Facts
 from ops.dashboard.view.health import Health, worst
 from ops.dashboard.view.replica import ReplicaView
@@ -57,7 +57,7 @@ class _Told:
         self.counts: Mapping[str, int] = scaling.get("counts", {})
         self.why: Mapping[str, str] = scaling.get("why", {})
         sets = controller.get("replica_sets", ())
-        self.queued: dict[str, int] = {each["replica_set"]: each["queued"] for each in sets}
+        self.sets = {each["replica_set"]: SetFigures(**each) for each in sets}
         rows = controller.get("models", ())
         self.figures = {each["model"]: ModelFigures(**each) for each in rows}
 
@@ -66,6 +66,7 @@ def _model(row: Mapping[str, Any], replicas: list[ReplicaView], told: "_Told") -
     replica_set = row["replica_set"]
     ready = [each for each in replicas if each.is_ready]
     desired = told.counts.get(replica_set)
+    figures = told.sets.get(replica_set) or of_set(replica_set, (), 0)
     return ModelView(
         name=row["name"],
         replica_set=replica_set,
@@ -77,11 +78,11 @@ def _model(row: Mapping[str, Any], replicas: list[ReplicaView], told: "_Told") -
         ready=len(ready),
         desired=desired,
         why=told.why.get(replica_set, ""),
-        running=sum(each.load.running for each in ready),
-        waiting=sum(each.load.waiting for each in ready),
-        kv_use=sum(each.load.kv_use for each in ready) / len(ready) if ready else 0.0,
-        queued=told.queued.get(replica_set, 0),
-        tokens_per_s=sum(each.load.tokens_per_s for each in ready),
+        running=figures.running,
+        waiting=figures.waiting,
+        kv_use=figures.kv_use,
+        queued=figures.queued,
+        tokens_per_s=figures.tokens_per_s,
         figures=told.figures.get(row["name"]),
     )
 

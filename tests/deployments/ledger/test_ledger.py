@@ -5,6 +5,7 @@ import json
 import sqlite3
 import stat
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,6 +222,14 @@ def test_a_dsn_that_is_none_is_refused_without_saying_it(text: str) -> None:
     with pytest.raises(LedgerUnusable, match="postgresql://USER") as raised:
         database.parse_dsn(text)
     assert "secret" not in str(raised.value)
+
+
+def test_a_database_that_does_not_answer_is_named_without_the_password() -> None:
+    engine = database.open_engine(database.parse_dsn("postgresql://u:secret@127.0.0.1:1/d"))
+    with pytest.raises(LedgerUnreachable) as raised, database.transaction(engine):
+        pass
+    engine.dispose()
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_a_dsn_keeps_its_password_out_of_sight() -> None:

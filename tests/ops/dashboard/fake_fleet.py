@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.inventory import Inventory
 from deployments.deployed import Deployed
-from deployments.figures import ModelFigures, SetFigures
+from deployments.figures import ModelFigures, of_sets
 from deployments.fleet import Fleet
 from deployments.ledger.acts import Act, CreateKey, Order
 from deployments.ledger.lines import UsageLine
@@ -104,7 +104,7 @@ class FakeFleet:
             "replicas": [asdict(each) for each in self.reports.values()],
             "gateways": [asdict(gateway)],
             "models": [asdict(each) for each in self.figures.values()],
-            "replica_sets": [asdict(SetFigures(name, 1, 1, 0, 0, 2, 0.0, 0.0)) for name in "ab"],
+            "replica_sets": [asdict(each) for each in of_sets(self.reports.values(), [gateway])],
             "quarantined": self.quarantined,
             "refused": self.refused,
             "scaling": {"counts": self.counts(), "why": {"a": "1: as it should be"}, "history": []},

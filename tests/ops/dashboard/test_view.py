@@ -11,6 +11,7 @@ from ops.dashboard.view.health import Health, health_of, worst
 from ops.dashboard.view.page import Page, page
 from ops.dashboard.view.request import matching, requests
 from serving.limits.terms import Limits
+from serving.snapshot import Load
 from serving.usage import Outcome
 from tests.ops.dashboard.fake_fleet import FakeFleet, books, line
 
@@ -71,6 +72,14 @@ async def test_a_model_that_lost_one_of_its_replicas_is_changing_not_ill(fleet: 
     made = await seen(fleet)
     assert made.models[0].health is Health.BUSY
     assert made.models[0].ready == 1
+
+
+async def test_a_models_figures_are_the_sums_that_everybody_is_told(fleet: FakeFleet) -> None:
+    fleet.loads("a.0", Load(waiting=2, running=31, kv_use=0.6, tokens_per_s=100.0))
+    fleet.loads("a.1", Load(running=1, kv_use=0.2, tokens_per_s=10.0))
+    model = (await seen(fleet)).models[0]
+    assert (model.running, model.waiting, model.tokens_per_s) == (32, 2, 110.0)
+    assert model.kv_use == pytest.approx(0.4)
 
 
 async def test_a_model_that_sleeps_on_purpose_is_well(fleet: FakeFleet) -> None:

@@ -178,8 +178,8 @@ def test_the_last_places_are_for_those_who_had_less() -> None:
     assert model.arrive(asked) is None
     model.end(asked)
     taken = [model.arrive(claim("noisy")) for _ in range(8)]
-    assert taken.count(None) == 7
-    assert model.queue.waiting == 1
+    assert taken.count(None) == 6
+    assert model.queue.waiting == 2
     model.arrive(claim("quiet"))
     model.serve()
     assert [each.tenant for each in model.turns] == ["quiet"]
@@ -250,3 +250,14 @@ def test_who_has_been_away_is_forgotten() -> None:
     model.end(gone)
     model.now_s = 200.0
     assert [model.arrive(claim("a")) for _ in range(8)] == [None] * 8
+
+
+def test_few_long_prompts_are_more_than_many_short_ones() -> None:
+    """By requests the one with short prompts has the most, by tokens next to nothing."""
+    model = Model(Places(8, 1e6))
+    for name in ("away", "long", "short"):
+        asked = claim(name)
+        model.arrive(asked)
+        model.end(asked)
+    model.arrive(claim("long", 10_000))
+    assert [model.arrive(claim("short", 10)) for _ in range(7)] == [None] * 7

@@ -13,7 +13,7 @@ import pytest
 from serving.replica.warden import members
 
 LEADER = """
-import multiprocessing, sys, time
+import multiprocessing, socket, sys, time
 from multiprocessing import shared_memory
 from serving.replica.warden import guard_this_process
 
@@ -28,8 +28,10 @@ if __name__ == "__main__":
     segment = shared_memory.SharedMemory(create=True, size=64)
     process = context.Process(target=child, args=(segment.name,))
     process.start()
+    named = socket.socket(socket.AF_UNIX)
+    named.bind(f"{warden.folder}/socket")
     warden.look()
-    print(segment.name, lock._semlock.name, process.pid, flush=True)
+    print(segment.name, lock._semlock.name, process.pid, warden.folder, flush=True)
     sys.stdin.read()
 """
 
@@ -74,9 +76,11 @@ def test_a_killed_leader_leaves_nothing(tmp_path: Path, victim: str) -> None:
     )
     with leader:
         assert leader.stdout is not None
-        segment, semaphore, child = leader.stdout.readline().split()
+        segment, semaphore, child, folder = leader.stdout.readline().split()
         named = [Path("/dev/shm", segment), Path("/dev/shm", f"sem.{semaphore.lstrip('/')}")]
+        named += [Path(folder), Path(folder, "socket")]
         assert all(path.exists() for path in named)
+        assert Path(folder).stat().st_mode & 0o077 == 0
         assert leader.pid in members(leader.pid)
         if victim == "child and leader":
             os.kill(int(child), signal.SIGKILL)

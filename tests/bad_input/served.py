@@ -1,0 +1,26 @@
+"""A gateway as a process of its own, with the models of the corpus, for whoever weighs it.
+
+python -m tests.bad_input.served FOLDER REPLICA_PORT       prints its port
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import uvloop
+
+from tests.bad_input.case import MODELS
+from tests.fakes import FakeReplica
+from tests.serving.gateway.rig import gateway
+
+
+async def main(folder: Path, replica_port: int) -> None:
+    """Until its input ends. The replica is another process's, this one only knows of it."""
+    replica = FakeReplica(port=replica_port)
+    async with gateway(folder, replica, models=MODELS) as rig:
+        print(rig.port, flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,66 @@
+"""What is judged besides the books, and the page that is kept."""
+
+import random
+
+from tests.soak.asking import BROKEN, COMPLETE, Asked
+from tests.soak.fault import Kind
+from tests.soak.health import GROWTH_MIB, MIB, Idle, Sample, grown, leftovers, lives
+from tests.soak.program import ROOT
+from tests.soak.recovery import Struck, recoveries, unexplained
+from tests.soak.report import decode, page
+
+KILLED = Struck(Kind.REPLICA_KILLED, 0, 10.0, 12.0)
+REPLACED = Struck(Kind.GATEWAY_REPLACED, 1, 11.0, 13.0)
+
+
+def failed(kind: str, began_s: float, ended_s: float) -> Asked:
+    return Asked(1, "key", kind, "id", None, began_s, ended_s)
+
+
+def sample(at_s: float, rss_mib: float) -> Sample:
+    return Sample("gateway-0.1", at_s, round(rss_mib * MIB), 20, 10)
+
+
+def test_memory_that_grows_is_found_and_a_peak_is_not() -> None:
+    dice = random.Random(1)  # noqa: S311
+    flat = [sample(at_s, 100 + dice.random()) for at_s in range(0, 600, 5)]
+    peak = [*flat[:60], sample(300, 300.0), *flat[60:]]
+    leak = [sample(at_s, 100 + at_s / 30) for at_s in range(0, 600, 5)]
+    for samples, is_found in ((flat, False), (peak, False), (leak, True)):
+        [life] = lives(samples, 120.0)
+        assert bool(grown(life)) is is_found
+    assert GROWTH_MIB < 16
+    assert lives(flat[:10], 120.0) == []
+
+
+def test_what_an_idle_gateway_keeps_is_found() -> None:
+    before = Idle("gateway-0", 10, 24, 0, 0, 0)
+    assert leftovers(before, Idle("gateway-0", 11, 26, 0, 0, 0)) == []
+    assert leftovers(before, Idle("gateway-0", 10, 40, 1, 2, 3)) == [
+        "gateway-0 kept 1 requests",
+        "gateway-0 kept 2 reservations",
+        "gateway-0 kept 3 places in queues",
+        "gateway-0 kept 12 more descriptors",
+    ]
+
+
+def test_a_failure_is_laid_to_the_fault_that_is_nearest() -> None:
+    asked = [
+        failed(COMPLETE, 10.0, 10.1),
+        failed("502 upstream_error", 11.5, 12.0),
+        failed(BROKEN, 11.5, 12.5),
+    ]
+    killed, replaced = recoveries([KILLED, REPLACED], asked)
+    assert (killed.failed, killed.unnoticed, killed.worst_s) == (1, 0, 2.0)
+    assert (replaced.failed, replaced.unnoticed, replaced.worst_s) == (1, 0, 1.5)
+    assert unexplained(asked, [KILLED, REPLACED]) == []
+
+
+def test_a_failure_that_no_fault_explains_is_found() -> None:
+    late, broken = failed("502 upstream_error", 40.0, 41.0), failed(BROKEN, 10.5, 11.0)
+    assert len(unexplained([late, broken], [KILLED])) == 2
+
+
+def test_the_page_is_that_of_its_figures() -> None:
+    kept = ROOT / "ops" / "soak.md"
+    assert kept.read_text() == page(decode(kept.with_suffix(".json").read_bytes()))
