@@ -67,6 +67,6 @@ PROMISES = (
         "P14",
         "A replica is whole or gone: any process lost means that all of it is replaced and nothing "
         "of it stays",
-        (1, 5, 6, 7),
+        (1, 5, 6, 7, 14),
     ),
 )

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from serving.replica.warden import members
+from tests.live import memory_cage
 from tests.live.aftermath import Fault
 from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import MODEL, LiveFleet, wait_for
-from tests.live.onlooker import COMPLETE, Call
+from tests.live.onlooker import COMPLETE, Call, question
 from tests.live.test_gangs import alive, processes_named
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
@@ -34,6 +35,12 @@ SEEN_S = 5.0
 #: A hang is seen by the watchdog between two tokens, or by Serve's checks, whoever is first.
 HANG_S = 60.0
 STORM_CALLS, STORM_TOKENS = 10, 700
+GRAMMAR = {
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "color", "schema": {"enum": ["red", "blue"]}, "strict": True},
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +120,23 @@ def test_05_an_engine_core_that_dies_takes_its_replica_with_it_at_once(
     assert set(fault.kinds) <= {COMPLETE, CUT}
     # Of four clients two stream.
     assert fault.kinds[CUT] <= 2
+
+
+@pytest.mark.skipif(bool(memory_cage.missing()), reason=memory_cage.missing() or "can be done")
+def test_14_an_only_engine_that_is_killed_for_memory_is_replaced(
+    fleet: LiveFleet, fault: Fault
+) -> None:
+    leader = fleet.replica("demo.0")["pid"]
+    call = fault.call("demo", 4000)
+    call.events(5)
+    fault.strikes()
+    with memory_cage.caged(part_of(leader, "VLLM::EngineCore")):
+        # What it has is enough for what it does; for a grammar it needs a thread and more.
+        hungry = fault.ends(Call(fleet, question("demo", 16, stream=False) | GRAMMAR))
+        ended(leader)
+    fault.measured("the replica had ended after", fault.since_s, "s")
+    assert fault.ends(call).kind == CUT
+    assert hungry.kind == "502 upstream_error"
 
 
 def test_04_a_real_replica_that_hangs_is_left_and_replaced(pair: LiveFleet, fault: Fault) -> None:
