@@ -1,16 +1,18 @@
-"""What a noisy tenant does to the others: python -m ops.bench.fairness
+"""What a noisy tenant does to the others: python -m ops.bench.fairness [--save]
 
 Quiet tenants share one engine with noisy ones: first these are away, then they ask for what there
 is room for, then for about twenty times as much. The figures are those of a simulation: the same
 every time.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from ops.bench import saved
 from ops.bench.noisy import SCENARIOS, Scenario
 from ops.bench.saturation import FairTurns, FirstComeFirstServed, Policy, Request, play, requests
 from ops.bench.stats import percentile
@@ -102,7 +104,24 @@ def table(figures: dict[tuple[str, str], Figures]) -> Table:
     return Table("Noisy tenants", headers, rows)
 
 
+def page(shown: Table) -> str:
+    """Its section of RESULTS.md."""
+    return f"{shown.markdown().removeprefix('#')}\n{_HOW}"
+
+
+_HOW = f"""\
+`python -m ops.bench.fairness --save`: a simulation, the same every time, {len(SEEDS)} times
+{SECONDS:.0f} s of one engine that runs 64 requests. The time to first token is that of the quiet
+tenants, which ask the same throughout: without the noisy one, while it asks for about what there
+is room for, and while it asks for about twenty times as much. "Rise" is from the second to the
+third. Why turns are as they are: [decision 23](../decisions/0023-limits-and-fair-turns.md).
+"""
+
+
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", action="store_true", help="renew its section of RESULTS.md")
+    arguments = parser.parse_args()
     figures = {
         (scenario.name, name): measure(policy, scenario)
         for scenario in SCENARIOS
@@ -110,6 +129,8 @@ def main() -> int:
     }
     shown = table(figures)
     Console(width=None if sys.stdout.isatty() else 160).print(shown.rich())
+    if arguments.save:
+        saved.save("fairness", page(shown))
     return 0
 
 
