@@ -1,9 +1,9 @@
 """The Controller: the registry that replicas and gateways report to, and the owner of the ledger.
 
 It decides nothing about a request; when it is away gateways go on with their last snapshot. Its
-state is on disk (ledger, internal token, counts of replicas) or comes back with the next reports
-(replicas, gateways) within a second. Where it was told of a fleet and its inventory it keeps the
-number of replicas in step with demand and nodes.
+state is on disk (ledger, internal token, counts of replicas, shares of limits) or comes back with
+the next reports (replicas, gateways) within a second. Where it was told of a fleet and its
+inventory it keeps the number of replicas in step with demand and nodes.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from deployments.ledger.ledger import Ledger
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
+from deployments.lending import Lending
 from deployments.need import Facts
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
@@ -39,7 +40,6 @@ from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
 from serving.keystore import home, secret_file
 from serving.limits.lease import Lease, ShareReport
-from serving.limits.lender import Lender
 from serving.metrics.exposition import Reading
 from serving.metrics.token import metrics_token
 from serving.registry import Registry
@@ -72,7 +72,7 @@ class Controller:
         self._settled_at_s = time.monotonic() + SETTLE_S
         token = secret_file(home() / "internal_token")
         self._registry = Registry(token, version=time.time_ns())
-        self._lender = Lender(time.monotonic())
+        self._lending = Lending(home() / "shares")
         self._restarts = Restarts()
         self._traffic = Traffic()
         self._ledger = Ledger(home())
@@ -184,7 +184,7 @@ class Controller:
 
     async def lend(self, report: ShareReport) -> Lease | None:
         """A gateway's share of every limited key from now on; None: it keeps what it has."""
-        return self._lender.lend(report, time.monotonic())
+        return self._lending.lend(report)
 
     async def _hold(self, known_version: int) -> None:
         """Returns at once with news that should not wait, soon with any other, late with none."""
@@ -296,7 +296,7 @@ class Controller:
             "quarantined": self._registry.quarantined,
             "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
-            "refused": self._lender.refused(now_s),
+            "refused": self._lending.refused(),
             "scaling": None if self._autoscaler is None else self._autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": None if live is None else sorted(live),

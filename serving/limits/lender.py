@@ -10,15 +10,17 @@ Rules
    cannot be used twice in one.
 3. A gateway that falls silent keeps what it may hold until its lease and a minute are over. One
    that says that it leaves, for a minute.
-4. A Controller that has just started lends nothing before every gateway that can reach it has
-   reported.
+4. A Controller that has just started takes over what the one before it has lent, as far as it was
+   kept, and lends nothing before every gateway that can reach it has reported.
 
 Most holders are idle, or far from their limits: they are divided evenly (`base`) and cost nothing
 here.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from serving.limits.division import divide
 from serving.limits.lease import ANSWER_S, LEASE_S, Lease, Share, ShareReport, Use
@@ -36,6 +38,19 @@ _LOOKS_PER_S = 200_000
 
 #: No holder is called so: what is held of each that is not listed.
 _ANY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What one gateway may hold, for a Controller that starts after this one."""
+
+    gateway_id: str
+    #: Of its last report.
+    number: int
+    base: float
+    shares: dict[str, float]
+    #: Until nothing of it counts any more.
+    left_s: float
 
 
 @dataclass(slots=True)
@@ -80,9 +95,10 @@ class _Borrower:
 class Lender:
     """Mutable on purpose: one owner, the Controller, on one event loop."""
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, lent: Iterable[Lent] = ()) -> None:
         self._settled_at_s = now_s + SETTLE_S
-        self._borrowers: dict[str, _Borrower] = {}
+        self._borrowers = {each.gateway_id: _taken_over(each, now_s) for each in lent}
+        self._forget(now_s)
 
     def lend(self, report: ShareReport, now_s: float) -> Lease | None:
         """The shares from now on; None when the gateway keeps what it has."""
@@ -106,10 +122,22 @@ class Lender:
             counts.update({name: use.refused for name, use in borrower.uses.items() if use.refused})
         return dict(counts)
 
+    def lent(self, now_s: float) -> tuple[Lent, ...]:
+        return tuple(
+            Lent(name, each.number, each.base, each.shares, each.until_s - now_s)
+            for name, each in self._borrowers.items()
+        )
+
     def _forget(self, now_s: float) -> None:
         gone = [name for name, each in self._borrowers.items() if now_s >= each.until_s]
         for name in gone:
             del self._borrowers[name]
+
+
+def _taken_over(lent: Lent, now_s: float) -> _Borrower:
+    """Silent until it reports."""
+    until_s = now_s + min(lent.left_s, WINDOW_S + LEASE_S)
+    return _Borrower(lent.number, -inf, until_s, False, lent.base, dict(lent.shares))
 
 
 class _Others:

@@ -1,6 +1,7 @@
 """Several gateways keep one limit together, whatever comes and whatever is lost on the way."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -92,9 +93,16 @@ class Gateways(RuleBasedStateMachine):
         del self.site.gates[self.name(place)]
         self.died_s = self.site.clock()
 
+    @rule(away_s=st.floats(0, 30))
+    def restart_the_controller(self, away_s: float) -> None:
+        lent = self.site.lender.lent(self.site.clock())
+        self.site.clock.pass_(away_s)
+        kept = (replace(each, left_s=each.left_s - away_s) for each in lent)
+        self.site.lender = Lender(self.site.clock(), kept)
+
     @precondition(lambda self: self.site.clock() - self.died_s > LEASE_S + WINDOW_S)
     @rule()
-    def restart_the_controller(self) -> None:
+    def restart_the_controller_without_what_it_kept(self) -> None:
         self.site.lender = Lender(self.site.clock())
         self.late.clear()
         self.site.poll_all()
@@ -195,6 +203,22 @@ def test_a_controller_that_has_just_started_lends_nothing_before_all_have_report
     assert site.ask("g0")
     site.poll_all(12)
     assert site.ask(new)
+
+
+def test_a_controller_that_starts_knows_what_a_gateway_used_that_was_killed_before() -> None:
+    site = Site(2, Limits(requests_per_minute=LIMIT))
+    site.poll_all(4)
+    while site.ask("g1"):
+        pass
+    del site.gates["g1"]
+    site.lender = Lender(site.clock(), site.lender.lent(site.clock()))
+    for _ in range(30):
+        site.poll_all()
+        while site.ask("g0"):
+            pass
+    assert busiest_minute(site) <= LIMIT + 1
+    site.poll_all(2 * int(LEASE_S + WINDOW_S))
+    assert site.held("g0") == 1.0
 
 
 def test_a_key_that_nobody_uses_any_more_costs_no_words() -> None:
