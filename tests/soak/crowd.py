@@ -109,6 +109,11 @@ class Crowd:
                 case _:
                     pass
             reply = await client.reply(LIMIT_S)
+        except ValueError as error:
+            client.reset()
+            if client.reader.at_eof():  # its next chunk never came
+                raise ConnectionResetError from error
+            raise
         except BaseException:
             client.reset()
             raise
