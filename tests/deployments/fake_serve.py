@@ -42,7 +42,8 @@ class FakeServe:
         app.router.add_put("/api/serve/applications/", self._put)
         app.router.add_get("/api/v0/logs", self._list_logs)
         app.router.add_get("/api/v0/logs/{media_type}", self._log)
-        runner = web.AppRunner(app)
+        # A log that is followed never ends by itself.
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
