@@ -1,6 +1,9 @@
 """The connection: which database, how it is opened, and its failures in our words.
 
-SQLite: one file in Flotilla's home, 0600, WAL, synced with every commit. PostgreSQL: where
+SQLite: one file in Flotilla's home, 0600, WAL, synced with every commit. Nothing else in this
+process may open that file: POSIX drops all of a process's locks on a file when any descriptor of it
+is closed. Whoever closes the database next then takes himself for the last, and removes the log
+into which this process goes on to write. PostgreSQL: where
 `ledger_dsn` in the same folder says so; it may hold a password, so it must be 0600 too.
 """
 
@@ -8,7 +11,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +78,7 @@ def open_engine(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    path = Path(str(url.database))
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would leave it to the umask
+    _create(Path(str(url.database)))
     # One connection, made and used by the ledger's one thread.
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, poolclass=StaticPool)
 
@@ -92,6 +94,12 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _create(path: Path) -> None:
+    """SQLite would leave its mode to the umask. One that is there is not touched."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager

@@ -131,13 +131,20 @@ class Ledger:
     def _opened(self) -> Engine:
         if self._engine is None:
             engine = open_engine(url_of(self._home))
-            with transaction(engine) as connection:
-                migrate(connection)
-                tenants.ensure_default(connection, self._now_s())
-                takeover.take_over(connection, self._home)
-            takeover.put_away(self._home)
+            try:
+                self._prepare(engine)
+            except BaseException:
+                engine.dispose()  # the next try makes its own
+                raise
             self._engine = engine
         return self._engine
+
+    def _prepare(self, engine: Engine) -> None:
+        with transaction(engine) as connection:
+            migrate(connection)
+            tenants.ensure_default(connection, self._now_s())
+            takeover.take_over(connection, self._home)
+        takeover.put_away(self._home)
 
     def _take_notes(self, connection: Connection) -> list[notes.Ended]:
         found = notes.ended(self._home)

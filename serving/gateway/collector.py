@@ -1,20 +1,15 @@
-"""Python's cycle collector in a gateway's process. It decides how seldom it looks, never what goes.
+"""Python's cycle collector in a gateway's process. It decides what is looked at, never what goes.
 
-A request leaves no cycles: what it held is freed in the moment it ends. So the collector, which by
-default looks after every 700 allocations and now and then at the whole process, finds nothing and
-takes a tenth of the processor. It stays on for what fails in a cycle, an exception's traceback.
+A request leaves no cycles: what it held is freed in the moment it ends. What fails may leave one,
+an exception with its traceback, and that may hold a whole body: so the collector stays as watchful
+as it is by default. But most of what it goes through again and again is what the process is made
+of, which took a tenth of the processor and found nothing.
 """
 
 import gc
-
-#: Young objects more than there were, which are a few MiB at most.
-YOUNG = 20_000
-#: Looks at the young ones for each at the middle-aged, and of these for each at the old.
-OLDER = 20
 
 
 def calm() -> None:
     """Call it once a gateway is built: what it is made of stays, and is not looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, OLDER, OLDER)

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 import openai
 
 from cluster.local import LocalRay
 from cluster.processes import session_members
-from ops.fleet_look import look_once
+from deployments.serve_control import ServeControl
+from ops.control_client import ControlClient
+from ops.fleet_look import FleetLook
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "deployments" / "demo" / "model"
@@ -134,8 +135,14 @@ class LiveFleet:
         seconds, and tests look often.
         """
         # In a thread of its own: where a browser is driven this one has a loop that runs.
-        with patch.dict(os.environ, self.environment), ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, look_once()).result()
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, self._look()).result()
+
+    async def _look(self) -> dict[str, Any]:
+        token = (self.home / "ray_token").read_text().strip()
+        serve = ServeControl(self.environment["RAY_DASHBOARD_ADDRESS"], token)
+        async with FleetLook(serve, ControlClient(self.home)) as fleet:
+            return await fleet.look()
 
     def replica(self, application: str) -> dict[str, Any]:
         """The Controller's record of a replica, waiting until there is a ready one."""

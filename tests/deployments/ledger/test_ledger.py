@@ -4,6 +4,8 @@ import asyncio
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Iterator
@@ -97,6 +99,45 @@ async def test_a_database_that_is_away_at_the_start_is_tried_again(
     with locked(tmp_path / database.FILE), pytest.raises(LedgerUnreachable):
         await on_file.keys()
     assert await on_file.keys() == ()
+
+
+# Locks of SQLite are a process's: a connection of this one would show nothing.
+_CONNECT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+_COUNT = _CONNECT + "print(c.execute('SELECT count(*) FROM usage').fetchone()[0]); c.close()"  # noqa: S608
+_HOLD = _CONNECT + "c.execute('BEGIN IMMEDIATE'); print(flush=True); sys.stdin.read()"
+
+
+def counted_elsewhere(path: Path) -> int:
+    """Requests in the ledger, by a process that opens it, looks and closes it."""
+    command = [sys.executable, "-c", _COUNT, str(path)]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+
+
+@contextmanager
+def locked_elsewhere(path: Path) -> Iterator[None]:
+    command = [sys.executable, "-c", _HOLD, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"\n"
+        yield
+        holder.communicate(timeout=60)
+
+
+async def test_who_looks_into_a_ledger_that_was_away_at_the_start_takes_nothing_with_him(
+    tmp_path: Path, on_file: Ledger
+) -> None:
+    path = tmp_path / database.FILE
+    before = Ledger(tmp_path, lambda: NOON_S)
+    await before.keys()
+    await before.close()
+    with locked_elsewhere(path):
+        for _ in range(3):
+            with pytest.raises(LedgerUnreachable):
+                await on_file.keys()
+    for number in (1, 2, 3):
+        assert await on_file.record_usage(lines(usage(f"request {number}"))) == 1
+        assert counted_elsewhere(path) == number
 
 
 async def test_a_file_that_is_no_database_is_told_from_one_that_is_away(

@@ -44,11 +44,10 @@ async def test_requests_leave_nothing_for_the_collector(rig: Rig, replica: FakeR
     assert {kind: more for kind, more in (of_the_gateway() - before).items() if more > 1} == {}
 
 
-def test_a_gateway_is_looked_at_seldom_and_still_is() -> None:
+def test_what_a_gateway_is_made_of_is_not_looked_at_again() -> None:
     """In a process of its own: what is frozen stays so."""
     code = (
         "import gc; from serving.gateway import collector; collector.calm(); "
-        "assert gc.isenabled() and gc.get_freeze_count() > 0; "
-        "assert gc.get_threshold() == (20_000, 20, 20)"
+        "assert gc.isenabled() and gc.get_freeze_count() > len(gc.get_objects())"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
