@@ -14,12 +14,9 @@ from ops.fleet_status import fleet_status
 class FleetLook:
     """Use as an async context manager."""
 
-    def __init__(
-        self, serve: ServeControl | None = None, controller: ControlClient | None = None
-    ) -> None:
-        """Of this machine's fleet, unless told otherwise; it closes both."""
-        self._serve = serve or ServeControl()
-        self._controller = controller or ControlClient()
+    def __init__(self) -> None:
+        self._serve = ServeControl()
+        self._controller = ControlClient()
 
     async def __aenter__(self) -> Self:
         return self

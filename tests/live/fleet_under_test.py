@@ -2,7 +2,6 @@
 user would.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -13,7 +12,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +19,6 @@ import openai
 
 from cluster.local import LocalRay
 from cluster.processes import session_members
-from deployments.serve_control import ServeControl
-from ops.control_client import ControlClient
-from ops.fleet_look import FleetLook
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "deployments" / "demo" / "model"
@@ -131,18 +126,7 @@ class LiveFleet:
         return done.choices[0].message.content or ""
 
     def status(self) -> dict[str, Any]:
-        """What `flotilla status --json` prints. Asked in this process: a command takes a core for
-        seconds, and tests look often.
-        """
-        # In a thread of its own: where a browser is driven this one has a loop that runs.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, self._look()).result()
-
-    async def _look(self) -> dict[str, Any]:
-        token = (self.home / "ray_token").read_text().strip()
-        serve = ServeControl(self.environment["RAY_DASHBOARD_ADDRESS"], token)
-        async with FleetLook(serve, ControlClient(self.home)) as fleet:
-            return await fleet.look()
+        return dict(json.loads(self.run("status", "--json").stdout))
 
     def replica(self, application: str) -> dict[str, Any]:
         """The Controller's record of a replica, waiting until there is a ready one."""
@@ -182,8 +166,8 @@ class LiveFleet:
 
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:
-    """Looks until there is something to see; fails with `what` was waited for. Looking takes time
-    of a core: what is waited for gets twice as much.
+    """Looks until there is something to see; fails with `what` was waited for. A look that runs a
+    command takes seconds of a core: what is waited for gets twice as many.
     """
     end_s = time.monotonic() + deadline_s
     while (began_s := time.monotonic()) < end_s:
