@@ -52,6 +52,11 @@ class Progress:
     total: int
     took_s: float | None = None
 
+    @property
+    def words(self) -> str:
+        """The step and where it stands."""
+        return f"[{self.number}/{self.total}] {self.step.words}"
+
 
 async def apply(
     control: Control,

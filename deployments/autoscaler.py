@@ -164,7 +164,7 @@ class Autoscaler:
         made = await asyncio.to_thread(reconcile, deployed, facts, observed, self._memory, now_s)
         self._remember(made, now_s)
         if made.step is not None:
-            _log.info("%s %s", made.step.action, made.step.application)
+            _log.info("%s", made.step.words)
             self.note(Kind.PLACEMENT, made.step.application, _placed(made.step))
             await self.senses.control.put(made.step.config)
         self.tell(outlooks(deployed.fleet, made.memory.scaling, self._starts, now_s))

@@ -44,6 +44,11 @@ class Step:
     application: str
     config: Config
 
+    @property
+    def words(self) -> str:
+        """For people, and for the audit."""
+        return f"{self.action} {self.application}"
+
 
 def applications_of(config: Config) -> dict[str, Config]:
     """The applications of a Serve config by name."""

@@ -26,6 +26,8 @@ from deployments.steps import Config, Step, steps
 from deployments.suggest import Situation
 from ops.local_cluster import local_inventory
 
+NOTHING_TO_DO = "nothing to do: the fleet runs as it should"
+
 
 def named_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
     """The inventory that the command or the fleet file names; None when neither does. Raises
@@ -92,6 +94,8 @@ class Proposal:
     #: What Serve said.
     applications: Mapping[str, Application]
     plan: Plan
+    #: What Serve is to be told.
+    desired: Config
 
     @property
     def running(self) -> Mapping[str, Running]:
@@ -100,10 +104,6 @@ class Proposal:
     @property
     def situation(self) -> Situation:
         return Situation(self.fleet, self.inventory, self.facts, self.running)
-
-    @property
-    def desired(self) -> Config:
-        return render(self.fleet, self.plan.addresses(), self.inventory)
 
     @property
     def is_done(self) -> bool:
@@ -125,7 +125,8 @@ async def propose(control: Control, fleet: Fleet, inventory: Inventory) -> Propo
     facts = await asyncio.to_thread(facts_of, fleet, inventory)
     running = running_of(configs_of(applications))
     made = await asyncio.to_thread(plan, fleet, inventory, facts, running)
-    return Proposal(fleet, inventory, facts, applications, made)
+    desired = render(fleet, made.addresses(), inventory)
+    return Proposal(fleet, inventory, facts, applications, made, desired)
 
 
 async def carry_out(

@@ -15,6 +15,14 @@ class Machine:
     python: str
     taken_at: str
 
+    @property
+    def words(self) -> str:
+        """How a section of results begins."""
+        return (
+            f"{self.taken_at}, {self.cpu}, {self.cores} cores, Linux {self.kernel}, "
+            f"Python {self.python}."
+        )
+
 
 def describe() -> Machine:
     return Machine(

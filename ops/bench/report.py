@@ -86,11 +86,10 @@ def _paced_table(results: Results, shape: Shape) -> Table:
 
 def page(results: Results) -> str:
     """Its section of RESULTS.md."""
-    machine, window = results.machine, results.window
+    window = results.window
     parts = [
         "# The gateway beside its rivals on one core\n",
-        f"{machine.taken_at}, {machine.cpu}, {machine.cores} cores, Linux {machine.kernel}, "
-        f"Python {machine.python}. `{results.command}`: {results.rounds} rounds, "
+        f"{results.machine.words} `{results.command}`: {results.rounds} rounds, "
         f"{window.duration_s:g} s a load after {window.warmup_s:g} s of warm-up. "
         f"{noise(results)}\n",
         NOTES,

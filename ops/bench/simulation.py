@@ -177,8 +177,8 @@ def page(table: Table, where: machine.Machine) -> str:
     return f"""\
 # The simulator beside a real engine
 
-{where.taken_at}, {where.cpu}, {where.cores} cores. `python -m ops.bench.simulation --save`: one
-engine of the demo model with nothing else to do, calibrated, then two loads of
+{where.words} `python -m ops.bench.simulation --save`:
+one engine of the demo model with nothing else to do, calibrated, then two loads of
 {CONVERSATIONS * TURNS} requests each ({CONVERSATIONS} conversations of {TURNS} turns) that it was
 not calibrated on, on the engine and in the simulator.
 [What it models, and how fast it is](../decisions/0020-simulation.md).

@@ -34,7 +34,7 @@ def deploy(
     from deployments.errors import StepFailed
     from deployments.lock import alone
     from ops.ledger_client import noted
-    from ops.planning import deployed_inventory
+    from ops.planning import NOTHING_TO_DO, deployed_inventory
 
     fleet = load_fleet(path, device)
     inventory = deployed_inventory(fleet, inventory_path)
@@ -48,7 +48,7 @@ def deploy(
     if as_json:
         click.echo(json.dumps({"result": "done", "steps": [_step(step) for step in taken]}))
     elif not taken:
-        click.echo("nothing to do: the fleet runs as it should", err=True)
+        click.echo(NOTHING_TO_DO, err=True)
 
 
 async def _deploy(

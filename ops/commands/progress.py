@@ -28,10 +28,9 @@ class StepLines:
 
     def report(self, progress: "Progress") -> None:
         """Shows a step that begins or has ended."""
-        step = progress.step
-        text = escape(f"[{progress.number}/{progress.total}] {step.action} {step.application}")
+        text = escape(progress.words)
         if progress.took_s is None:
             self._moving.update(text)
         else:
-            self._taken.append(f"{step.action} {step.application}")
+            self._taken.append(progress.step.words)
             self._console.print(f"{text}: done in {progress.took_s:.1f} s")

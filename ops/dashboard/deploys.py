@@ -33,7 +33,7 @@ from ops.dashboard.view.deploy import DeployView, PlanView
 from ops.dashboard.wanted import Wanted, again
 from ops.errors import CommandNeeded, FleetUnknown, OpsError, PlanStale
 from ops.plan_view import Asides, summary, text_of
-from ops.planning import Proposal, carry_out, propose
+from ops.planning import NOTHING_TO_DO, Proposal, carry_out, propose
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
 
 Verdict = Callable[[Fleet], Awaitable[list[Problem]]]
@@ -113,8 +113,7 @@ class Deploys:
             self._end(f"{type(error).__name__}: {error}", is_well=False)
             _log.exception("a deploy failed")
         else:
-            nothing = "nothing to do: the fleet runs as it should"
-            self._end("done: the fleet runs" if done else nothing, is_well=True)
+            self._end("done: the fleet runs" if done else NOTHING_TO_DO, is_well=True)
 
     async def _make_run(self, wanted: Wanted, seal: str, who: str) -> bool:
         """Whether anything was to do."""
@@ -133,7 +132,7 @@ class Deploys:
 
     def _tell(self, progress: Progress, taken: list[str]) -> None:
         if progress.took_s is not None:
-            taken.append(f"{progress.step.action} {progress.step.application}")
+            taken.append(progress.step.words)
         if self.view is not None:
             self.view = self.view.after(progress)
 

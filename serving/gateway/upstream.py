@@ -14,6 +14,8 @@ from serving.routing.table import Slot
 
 
 class Path(bytes, Enum):
+    """Bytes, since a plain Enum's hash is Python's own code, and every request looks one up."""
+
     CHAT = b"/v1/chat/completions"
     COMPLETION = b"/v1/completions"
     COUNT = b"/tokenize"

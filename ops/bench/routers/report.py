@@ -185,11 +185,9 @@ def notes(results: Results) -> str:
 
 def page(results: Results) -> str:
     """Its section of RESULTS.md."""
-    machine = results.machine
     parts = [
         "# Routers side by side\n",
-        f"{machine.taken_at}, {machine.cpu}, {machine.cores} cores, Linux {machine.kernel}, "
-        f"Python {machine.python}. `{results.command}`. {rig_words(results.outcomes)}\n",
+        f"{results.machine.words} `{results.command}`. {rig_words(results.outcomes)}\n",
         notes(results),
         _bullets(verdicts(results)),
         *(table.markdown() for table in tables(results)),

@@ -12,6 +12,7 @@ from ops.dashboard.html.badge import badge
 from ops.dashboard.html.figure import moment
 from ops.dashboard.view.deploy import DeployView, PlanView
 from ops.dashboard.view.health import Health
+from ops.planning import NOTHING_TO_DO
 
 PLAN_PATH = "/fleet/plan"
 DEPLOY_PATH = "/fleet/deploy"
@@ -50,7 +51,7 @@ def _verdict(shown: PlanView, hidden: Mapping[str, str]) -> h.Node:
     if shown.is_blocked:
         return h.p(".badge.ill", role="alert")["✕ Parts of it are blocked: nothing is started."]
     if shown.is_nothing:
-        return h.p[badge(Health.WELL, "nothing to do: the fleet runs as it should")]
+        return h.p[badge(Health.WELL, NOTHING_TO_DO)]
     sent = {**hidden, "seal": shown.seal}
     return h.form(hx_post=DEPLOY_PATH, hx_target="#plan", hx_disabled_elt="find button")[
         (h.input(type="hidden", name=name, value=value) for name, value in sent.items()),

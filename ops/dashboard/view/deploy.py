@@ -36,8 +36,7 @@ class DeployView:
 
     def after(self, progress: Progress) -> Self:
         """With a step that begins or has ended."""
-        step = progress.step
-        text = f"[{progress.number}/{progress.total}] {step.action} {step.application}"
+        text = progress.words
         if progress.took_s is None:
             return replace(self, at=text)
         done = f"{text}: done in {progress.took_s:.1f} s"
