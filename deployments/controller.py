@@ -38,7 +38,7 @@ from deployments.recent import Recent
 from deployments.scrape_targets import Targets, targets
 from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
-from serving.keystore import home, secret_file
+from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.metrics.exposition import Reading
 from serving.metrics.token import metrics_token
@@ -70,7 +70,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._settled_at_s = time.monotonic() + SETTLE_S
-        token = secret_file(home() / "internal_token")
+        token = secret_file(home() / INTERNAL_TOKEN_FILE)
         self._registry = Registry(token, version=time.time_ns())
         self._lending = Lending(home() / "shares")
         self._restarts = Restarts()

@@ -27,8 +27,9 @@ from ops.dashboard.server import Server
 from ops.dashboard.source import FleetSource
 from ops.dashboard.watch import Watch
 from ops.endpoint import address_of
+from ops.in_flight_client import InFlightClient
 from serving.gateway.server import listen
-from serving.keystore import home, secret_file
+from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
 
 KEY_FILE = "dashboard_key"
@@ -38,7 +39,8 @@ class Dashboard:
     async def __init__(self, host: str, port: int, gateway: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         controller = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
-        source = FleetSource(controller, self._control)
+        self._requests = InFlightClient(secret_file(home() / INTERNAL_TOKEN_FILE))
+        source = FleetSource(controller, self._control, self._requests)
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))
@@ -65,6 +67,7 @@ class Dashboard:
         await self._deploys.close()
         await server.stop()
         await self._control.__aexit__()
+        await self._requests.__aexit__()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ from deployments.deployed import Deployed
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import AuditRow, KeyRow, TenantRow, UsageRow
 from deployments.serve_control import Application
+from serving.in_flight import NOTHING_IN_FLIGHT, InFlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Facts:
     #: None where it was deployed without an inventory.
     deployed: Deployed | None = None
     books: Books = Books()
+    #: As gateways told it a moment ago.
+    in_flight: InFlight = NOTHING_IN_FLIGHT
     #: Newest first.
     recent: tuple[UsageLine, ...] = ()
     #: Which parts did not answer, and why.

@@ -1,5 +1,6 @@
-"""Where the dashboard's facts come from, and who does what it is asked to do: Serve's control API
-and the Controller. A part that does not answer in time is named, and its last word stands.
+"""Where the dashboard's facts come from, and who does what it is asked to do: Serve's control API,
+the Controller and the gateways. A part that does not answer in time is named, and its last word
+stands; requests in flight have no last word: what a gateway does not tell is not shown.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Reply, SumUsage
 from deployments.serve_control import Application, ServeControl, user_config
 from ops.dashboard.facts import Books, Facts
+from ops.in_flight_client import InFlightClient
 from ops.model_logs import lines_of, processes_of
 from ops.period import first_of_month, today
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
@@ -44,9 +46,10 @@ class Source(Protocol):
 class FleetSource:
     """`controller` is a Serve handle."""
 
-    def __init__(self, controller: Any, control: ServeControl) -> None:
+    def __init__(self, controller: Any, control: ServeControl, requests: InFlightClient) -> None:
         self._controller = controller
         self._control = control
+        self._requests = requests
         self._known: dict[str, Any] = {}
         self._problems: dict[str, str] = {}
         self._books_due_s = 0.0
@@ -54,20 +57,22 @@ class FleetSource:
         self._deployed: tuple[Any, Deployed | None] = (None, None)
 
     async def facts(self) -> Facts:
-        """Never fails, and takes no longer than a deadline."""
+        """Never fails, and takes no longer than two deadlines."""
         await asyncio.gather(
             self._ask("Serve", self._control.applications),
             self._ask("Controller", self._controller.status.remote),
             self._ask("requests", lambda: self.recent(RECENT_SHOWN)),
             self._ask_books(),
         )
-        applications = self._known.get("Serve", {})
+        applications, controller = self._known.get("Serve", {}), self._known.get("Controller", {})
+        in_flight = await self._requests.ask(controller.get("gateways", ()))
         return Facts(
             at_s=time.time(),
             applications=applications,
-            controller=self._known.get("Controller", {}),
+            controller=controller,
             deployed=self._read(applications),
             books=self._known.get("ledger", Books()),
+            in_flight=in_flight,
             recent=self._known.get("requests", ()),
             problems=tuple(f"{part}: {why}" for part, why in self._problems.items()),
         )

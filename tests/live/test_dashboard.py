@@ -1,5 +1,6 @@
 """The dashboard of a real fleet, in a real browser: it shows what is there, and what happens."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import _chromium, opened, sign_in
-from tests.live.fleet_under_test import LiveFleet
+from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet
 
 __all__ = ["_chromium"]
 
@@ -43,6 +44,29 @@ def test_the_playground_answers_and_its_request_is_in_the_list(
     story = page.locator(f"[id='request-{request_id}']")
     expect(story).to_contain_text("asked demo")
     expect(story).to_contain_text("complete")
+
+
+def test_a_request_in_flight_is_on_the_page_and_in_the_command(
+    page: Page, fleet: LiveFleet
+) -> None:
+    row = page.locator("#in-flight tbody tr")
+    replica_id = fleet.replica("demo.0")["application"]
+    with fleet.client() as client:
+        stream = client.chat.completions.create(
+            model="demo",
+            messages=[{"role": "user", "content": QUESTION}],
+            max_tokens=7_000,
+            logit_bias=NEVER_ENDS,
+            stream=True,
+        )
+        next(stream)
+        expect(row).to_contain_text("streams")
+        expect(row).to_contain_text(f"{replica_id}#")
+        (found,) = json.loads(fleet.run("requests", "--json").stdout)["requests"]
+        assert (found["model_asked"], found["phase"]) == ("demo", "stream")
+        assert found["tokens"] > 0
+        stream.close()
+    expect(row).to_have_count(0)
 
 
 def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(

@@ -24,6 +24,7 @@ from deployments.serve_control import Application, Status
 from deployments.steps import applications_of
 from ops.dashboard.facts import Books, Facts
 from ops.errors import NoSuchReplica
+from serving.in_flight import NOTHING_IN_FLIGHT, InFlight, RequestInFlight, RequestPhase
 from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.snapshot import GatewayReport, Load, Phase, ReplicaReport
 from serving.usage import Outcome
@@ -47,6 +48,7 @@ class FakeFleet:
     left_out: tuple[str, ...] = ()
     events: list[dict[str, Any]] = field(default_factory=list)
     books: Books = field(default_factory=lambda: books())
+    in_flight: InFlight = NOTHING_IN_FLIGHT
     lines: tuple[UsageLine, ...] = ()
     problems: tuple[str, ...] = ()
     quarantined: int = 0
@@ -77,6 +79,7 @@ class FakeFleet:
             controller=self.status(),
             deployed=Deployed(self.fleet, self.inventory),
             books=self.books,
+            in_flight=self.in_flight,
             recent=self.lines[:100],
             problems=self.problems,
         )
@@ -203,6 +206,23 @@ def line(number: int = 1, model: str = "a", **changes: Any) -> UsageLine:
         tenant="default",
     )
     return UsageLine(**{name: getattr(made, name) for name in made.__struct_fields__} | changes)
+
+
+def under_way(number: int = 1, **changes: Any) -> RequestInFlight:
+    """A stream of ours in its tenth second."""
+    made = RequestInFlight(
+        f"{number:032x}",
+        "Abcd1234",
+        "default",
+        "a",
+        "a",
+        "a.0#1",
+        RequestPhase.STREAM,
+        age_s=10.0,
+        tokens=7,
+        attempts=1,
+    )
+    return replace(made, **changes)
 
 
 def figures(model: str = "a", requests: int = 60) -> ModelFigures:

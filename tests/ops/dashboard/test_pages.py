@@ -8,10 +8,11 @@ from playwright.sync_api import Browser, Page, expect
 from deployments.ledger.acts import CreateKey, RestartReplica, ScaleModel
 from deployments.ledger.notes import ended
 from deployments.past_fleets import PastFleets
+from serving.in_flight import InFlight, RequestPhase
 from serving.snapshot import Load
 from tests.browser import opened, sign_in
 from tests.deployments.test_plan import models, nodes
-from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line
+from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line, under_way
 from tests.ops.dashboard.site import KEY, Site
 
 #: What the README shows.
@@ -35,6 +36,18 @@ def test_figures_move_without_reloading(page: Page, fleet: FakeFleet) -> None:
     fleet.figures["a"] = figures("a", requests=4321)
     expect(page.locator("[id='replica-a.0']")).to_contain_text("1,234")
     expect(page.locator("[id='model-a']")).to_contain_text("4,321")
+
+
+def test_a_request_in_flight_is_shown_grows_and_goes(page: Page, fleet: FakeFleet) -> None:
+    fleet.in_flight = InFlight((under_way(phase=RequestPhase.PREFILL, tokens=0),), 1)
+    shown = page.locator("#in-flight tbody tr")
+    expect(shown).to_contain_text("prefill")
+    fleet.in_flight = InFlight((under_way(tokens=1_234),), 1)
+    expect(shown).to_contain_text("streams")
+    expect(shown).to_contain_text("1,234")
+    fleet.in_flight = InFlight()
+    expect(shown).to_have_count(0)
+    expect(page.locator("#in-flight")).to_contain_text("none")
 
 
 def test_a_replica_that_falls_silent_turns_red_on_the_map_and_in_the_verdict(
@@ -153,9 +166,10 @@ def test_a_session_that_has_ended_elsewhere_says_so_and_does_nothing(
 def test_script_in_names_is_text(page: Page, fleet: FakeFleet) -> None:
     fleet.books = books(SCRIPT, SCRIPT)
     fleet.lines = (line(1, SCRIPT),)
+    fleet.in_flight = InFlight((under_way(model_asked=SCRIPT, tenant=SCRIPT),), 1, (SCRIPT,))
     fleet.events = [{"at_s": 1.8e9, "kind": "deploy", "subject": SCRIPT, "text": SCRIPT}]
     fleet.fails("b.0", SCRIPT)
-    for where in ("#tenants", "#requests", "#events", "#verdict"):
+    for where in ("#tenants", "#in-flight", "#requests", "#events", "#verdict"):
         expect(page.locator(where)).to_contain_text("<script>document.title")
     assert page.title() == "Flotilla"
     assert page.locator("main script, main img").count() == 0
