@@ -17,7 +17,8 @@ from typing import Any
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
-from deployments.deployed import Deployed, from_config
+from deployments.counts import least
+from deployments.deployed import Deployed, deployed_of, fleet_of
 from deployments.errors import DeploymentError
 from deployments.event import Sight
 from deployments.facts import facts_of
@@ -85,25 +86,44 @@ class Controller:
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
         self._autoscaler: Autoscaler | None = None
+        #: The replicas of each model where nobody changes their number.
+        self._least: Mapping[str, int] = {}
         self._loop: asyncio.Task[None] | None = None
         self._chronicle = Chronicle(home(), self._sight)
         #: Opened with the first look at our health, which is before anybody is sent here.
         self._socket: ControlSocket | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
-        deployed = from_config(user_config)
-        self._chronicle.deployed(deployed.fleet)
-        if self._autoscaler is not None:
+        """The fleet, and its inventory where it has one, from whoever deployed them. Raises
+        ValueError.
+        """
+        deployed = deployed_of(user_config)
+        fleet = fleet_of(user_config) if deployed is None else deployed.fleet
+        self._chronicle.deployed(fleet)
+        self._least = least(fleet)
+        if deployed is None:
+            await self._leave_alone()
+        elif self._autoscaler is None:
+            self._keep_in_step(deployed)
+        else:
             self._autoscaler.deployed = deployed
-            return
-        live = node_watch().live_addresses
-        senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
+
+    def _keep_in_step(self, deployed: Deployed) -> None:
+        control, live = ServeControl(), node_watch().live_addresses
+        senses = Senses(control, self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
         self._autoscaler = Autoscaler(
             deployed, path, senses, self._set_outlooks, self._chronicle.note
         )
-        self._loop = asyncio.create_task(self._autoscaler.run())
+        self._loop = asyncio.create_task(_run(self._autoscaler, control))
+
+    async def _leave_alone(self) -> None:
+        """From now on nobody changes the number of replicas."""
+        loop, self._loop, self._autoscaler = self._loop, None, None
+        if loop is not None:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+            self._set_outlooks(())
 
     async def check_health(self) -> None:
         if self._loop is not None and self._loop.done():
@@ -142,7 +162,7 @@ class Controller:
 
     def _readings(self) -> Iterable[Reading]:
         scaler, registry = self._autoscaler, self._registry
-        wanted = {} if scaler is None else scaler.wanted
+        wanted = self._least if scaler is None else scaler.wanted
         keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
         return readings(self._reports(), wanted, keys)
 
@@ -306,6 +326,11 @@ class Controller:
     def _live(self) -> frozenset[str] | None:
         """The addresses of the nodes that live; None where nobody watches them."""
         return None if self._autoscaler is None else self._autoscaler.senses.live()
+
+
+async def _run(autoscaler: Autoscaler, control: ServeControl) -> None:
+    async with control:
+        await autoscaler.run()
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:

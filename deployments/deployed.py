@@ -1,5 +1,6 @@
 """A fleet and the inventory it was deployed on, as the Controller is told of them: a part of the
-Serve config, so Serve keeps it, and whoever deploys a rendered file hands it over too. Pure.
+Serve config, so Serve keeps it, and whoever deploys a rendered file hands it over too. Of a fleet
+without an inventory it is told the fleet alone, whose replicas nobody adds to or takes away. Pure.
 """
 
 from collections.abc import Mapping
@@ -36,9 +37,27 @@ class Deployed:
         }
 
 
+def told_without_inventory(fleet: Fleet) -> dict[str, Any]:
+    """What the Controller is told where nobody knows the nodes; as JSON values."""
+    return {"fleet": fleet_config(fleet)}
+
+
 def fleet_config(fleet: Fleet) -> dict[str, Any]:
     """A fleet as JSON values; where it runs is no part of it."""
     return fleet.model_dump(mode="json", exclude_defaults=True, exclude={"inventory"})
+
+
+def fleet_of(config: Mapping[str, Any]) -> Fleet:
+    """The fleet that the Controller was told, with an inventory or without. Raises ValueError."""
+    try:
+        return Fleet.model_validate(config.get("fleet"))
+    except (ValidationError, FileInvalid) as wrong:
+        raise ValueError(f"the Controller was given no fleet: {wrong}") from wrong
+
+
+def deployed_of(config: Mapping[str, Any]) -> Deployed | None:
+    """What the Controller was told; None without an inventory. Raises ValueError."""
+    return from_config(config) if "inventory" in config else None
 
 
 def from_config(config: Mapping[str, Any]) -> Deployed:

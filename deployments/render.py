@@ -20,7 +20,7 @@ import msgspec
 from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
 from deployments.dashboard import dashboard_application
-from deployments.deployed import Deployed
+from deployments.deployed import Deployed, told_without_inventory
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
@@ -79,7 +79,7 @@ def render(
 
 def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dict[str, Any]:
     """The gateways and the Controller, which keeps the fleet in step with demand and nodes where
-    there is an inventory.
+    there is an inventory, and where there is none knows what should run.
     """
     gateway = {
         "name": GATEWAY_DEPLOYMENT,
@@ -91,16 +91,17 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0},
     }
-    controller: dict[str, Any] = {
+    controller = {
         "name": CONTROLLER_DEPLOYMENT,
         "num_replicas": 1,
         "max_ongoing_requests": CONTROLLER_CALLS,
         "health_check_period_s": INGRESS_HEALTH_PERIOD_S,
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0, "resources": {HEAD_RESOURCE: 0.001}},
+        "user_config": told_without_inventory(fleet)
+        if inventory is None
+        else Deployed(fleet, inventory).to_config(),
     }
-    if inventory is not None:
-        controller["user_config"] = Deployed(fleet, inventory).to_config()
     return {
         "name": INGRESS_APPLICATION,
         "route_prefix": None,

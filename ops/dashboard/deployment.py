@@ -18,6 +18,7 @@ from ray.serve import Application
 
 from deployments.dashboard import DASHBOARD_DEPLOYMENT
 from deployments.fleet import Gateway
+from deployments.node_agents import NodeAgents
 from deployments.serve_control import ServeControl
 from ops.dashboard.app import app
 from ops.dashboard.deploys import Deploys
@@ -40,7 +41,8 @@ class Dashboard:
         controller = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
         self._requests = InFlightClient(secret_file(home() / INTERNAL_TOKEN_FILE))
-        source = FleetSource(controller, self._control, self._requests)
+        self._agents = NodeAgents()
+        source = FleetSource(controller, self._control, self._requests, self._agents)
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))
@@ -68,6 +70,7 @@ class Dashboard:
         await server.stop()
         await self._control.__aexit__()
         await self._requests.__aexit__()
+        await self._agents.__aexit__()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,7 +8,13 @@ import pytest
 
 from deployments.dashboard import OWN_APPLICATIONS
 from deployments.demand import Demand
-from deployments.deployed import Deployed, from_config
+from deployments.deployed import (
+    Deployed,
+    deployed_of,
+    fleet_of,
+    from_config,
+    told_without_inventory,
+)
 from deployments.fleet import Fleet
 from deployments.held import held
 from deployments.inventory_file import parse_inventory
@@ -198,6 +204,15 @@ nodes:
     assert again.to_config() == deployed.to_config()
     places = {"a.0": ("10.0.0.1",)}
     assert render(again.fleet, places, again.inventory) == render(fleet, places, inventory)
+
+
+def test_without_an_inventory_the_fleet_alone_is_told() -> None:
+    fleet = models(a="replicas: {min: 2, max: 3}")
+    told = json.loads(json.dumps(told_without_inventory(fleet)))
+    assert deployed_of(told) is None
+    assert fleet_of(told) == fleet
+    with pytest.raises(ValueError, match="no fleet"):
+        fleet_of({})
 
 
 @pytest.mark.parametrize("config", [{}, {"fleet": {"models": {}}, "inventory": None}])

@@ -11,6 +11,7 @@ import htpy as h
 from markupsafe import Markup
 
 from ops.dashboard.html.badge import badge
+from ops.dashboard.html.figure import NONE, celsius, gib, share
 from ops.dashboard.html.fragment import IN_PLACE, Panel, panel
 from ops.dashboard.view.cluster import ClusterView, NodeView, Slot
 from ops.dashboard.view.health import Health
@@ -43,9 +44,27 @@ def _node(node: NodeView) -> Markup:
     card = h.div(IN_PLACE, id=f"node-{node.address}", class_=_node_class(node))[
         h.div(".name", title=f"{node.address} {node.kind}".strip())[node.name],
         badge(Health.ILL, "gone") if node.is_alive is False else None,
+        h.div(".measured", title=_one_by_one(node))[_measured(node)],
         h.div(".cells")[(_cell(slot) for slot in node.slots)],
     ]
     return Markup(str(card))  # noqa: S704 - htpy's own
+
+
+def _measured(node: NodeView) -> str:
+    """Its hottest accelerator, the memory of all, and how busy they are on average."""
+    used, total = gib(node.memory_used_bytes), gib(node.memory_total_bytes)
+    memory = NONE if used == NONE else f"{used} of {total} GiB"
+    return " · ".join((celsius(node.hottest_c), memory, share(node.utilisation)))
+
+
+def _one_by_one(node: NodeView) -> str:
+    if not node.measured:
+        return "nobody measures the temperature, memory and use of its accelerators"
+    return "\n".join(
+        f"{each.index}: {celsius(each.temperature_c)}, {gib(each.memory_used_bytes)} of "
+        f"{gib(each.memory_total_bytes)} GiB, {share(each.utilisation)}"
+        for each in node.measured
+    )
 
 
 def _node_class(node: NodeView) -> str:

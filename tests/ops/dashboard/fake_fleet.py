@@ -14,6 +14,7 @@ from deployments.fleet import Fleet
 from deployments.ledger.acts import Act, CreateKey, Order
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import AuditRow, KeyRow, Reply, TenantRow, UsageRow
+from deployments.node_agents import Measured
 from deployments.order import refusal
 from deployments.plan import plan
 from deployments.reconcile import Memory
@@ -52,6 +53,8 @@ class FakeFleet:
     lines: tuple[UsageLine, ...] = ()
     problems: tuple[str, ...] = ()
     quarantined: int = 0
+    #: By the address of a node.
+    measured: dict[str, tuple[Measured, ...]] = field(default_factory=dict)
     #: By holder of a limit.
     refused: dict[str, int] = field(default_factory=dict)
     #: What was asked for, and by whom.
@@ -78,6 +81,7 @@ class FakeFleet:
             applications=dict(self.applications),
             controller=self.status(),
             deployed=Deployed(self.fleet, self.inventory),
+            measured=dict(self.measured),
             books=self.books,
             in_flight=self.in_flight,
             recent=self.lines[:100],
@@ -223,6 +227,11 @@ def under_way(number: int = 1, **changes: Any) -> RequestInFlight:
         attempts=1,
     )
     return replace(made, **changes)
+
+
+def measured(index: int = 0, temperature_c: int | None = 61) -> Measured:
+    """An accelerator of 80 GiB with three quarters of it in use."""
+    return Measured(index, temperature_c, 60 << 30, 80 << 30, 0.9)
 
 
 def figures(model: str = "a", requests: int = 60) -> ModelFigures:

@@ -6,6 +6,7 @@ import pytest
 
 from deployments.serve_control import Application, Status
 from ops.dashboard.facts import Facts
+from ops.dashboard.html.cluster import cluster_panel
 from ops.dashboard.html.in_flight import in_flight_panel
 from ops.dashboard.html.tenants import tenants_panel
 from ops.dashboard.view.health import Health, health_of, worst
@@ -16,7 +17,7 @@ from serving.in_flight import InFlight, RequestPhase
 from serving.limits.terms import Limits
 from serving.snapshot import Load
 from serving.usage import Outcome
-from tests.ops.dashboard.fake_fleet import FakeFleet, books, line, under_way
+from tests.ops.dashboard.fake_fleet import FakeFleet, books, line, measured, under_way
 
 
 async def seen(fleet: FakeFleet) -> Page:
@@ -222,3 +223,18 @@ def test_of_many_requests_in_flight_the_oldest_are_shown_and_what_is_missing_is_
     assert len(panel.items) == MOST_SHOWN
     assert f"the {MOST_SHOWN} oldest of 4,321" in panel.frame
     assert "without those of gateway.7" in panel.frame
+
+
+async def test_a_node_shows_its_hottest_accelerator_its_memory_and_how_busy_it_is(
+    fleet: FakeFleet,
+) -> None:
+    fleet.measured = {"10.0.0.1": (measured(0, 61), measured(1, 74), measured(2, None))}
+    view = (await seen(fleet)).cluster
+    known, unknown = view.nodes
+    assert (known.hottest_c, known.memory_used_bytes) == (74, 180 << 30)
+    assert unknown.hottest_c is unknown.utilisation is unknown.memory_total_bytes is None
+    first, second = cluster_panel(view).items.values()
+    assert "74 °C · 180.0 of 240.0 GiB · 90%" in first
+    assert "1: 74 °C, 60.0 of 80.0 GiB, 90%" in first
+    assert "2: -, 60.0 of 80.0 GiB, 90%" in first
+    assert ">- · - · -<" in second
