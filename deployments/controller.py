@@ -17,8 +17,7 @@ from typing import Any
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
-from deployments.counts import least
-from deployments.deployed import Deployed, deployed_of, fleet_of
+from deployments.deployed import Deployed, deployed_of, least_of
 from deployments.errors import DeploymentError
 from deployments.event import Sight
 from deployments.facts import facts_of
@@ -94,16 +93,15 @@ class Controller:
         self._socket: ControlSocket | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """The fleet, and its inventory where it has one, from whoever deployed them. Raises
+        """The fleet and its inventory, where it has one, from whoever deployed them. Raises
         ValueError.
         """
         deployed = deployed_of(user_config)
-        fleet = fleet_of(user_config) if deployed is None else deployed.fleet
-        self._chronicle.deployed(fleet)
-        self._least = least(fleet)
         if deployed is None:
-            await self._leave_alone()
-        elif self._autoscaler is None:
+            await self._leave_alone(least_of(user_config))
+            return
+        self._chronicle.deployed(deployed.fleet)
+        if self._autoscaler is None:
             self._keep_in_step(deployed)
         else:
             self._autoscaler.deployed = deployed
@@ -117,8 +115,9 @@ class Controller:
         )
         self._loop = asyncio.create_task(_run(self._autoscaler, control))
 
-    async def _leave_alone(self) -> None:
+    async def _leave_alone(self, least: Mapping[str, int]) -> None:
         """From now on nobody changes the number of replicas."""
+        self._least = least
         loop, self._loop, self._autoscaler = self._loop, None, None
         if loop is not None:
             loop.cancel()

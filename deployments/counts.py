@@ -18,11 +18,6 @@ class Counts:
     leaving: frozenset[str] = frozenset()
 
 
-def least(fleet: Fleet) -> dict[str, int]:
-    """The replicas of each model that there are whatever is asked for."""
-    return {name: model.replicas.min for name, model in fleet.served().items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A replica that should run."""

@@ -19,7 +19,7 @@ import msgspec
 
 from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
-from deployments.dashboard import dashboard_application
+from deployments.dashboard import dashboard_application, logging_config
 from deployments.deployed import Deployed, told_without_inventory
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
@@ -79,7 +79,7 @@ def render(
 
 def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dict[str, Any]:
     """The gateways and the Controller, which keeps the fleet in step with demand and nodes where
-    there is an inventory, and where there is none knows what should run.
+    there is an inventory.
     """
     gateway = {
         "name": GATEWAY_DEPLOYMENT,
@@ -108,6 +108,7 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "import_path": INGRESS_IMPORT_PATH,
         "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
+        **logging_config(fleet),
     }
 
 
@@ -227,6 +228,7 @@ def replica_application(
         "import_path": REPLICA_IMPORT_PATH,
         "args": spec.to_args(),
         "deployments": [{**_replica_deployment(spec, model), **_selectors(addresses)}],
+        **logging_config(fleet),
     }
 
 

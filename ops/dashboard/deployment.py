@@ -31,6 +31,7 @@ from ops.endpoint import address_of
 from ops.in_flight_client import InFlightClient
 from serving.gateway.server import listen
 from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
+from serving.serve_log import join_serve_log
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
 
 KEY_FILE = "dashboard_key"
@@ -38,6 +39,7 @@ KEY_FILE = "dashboard_key"
 
 class Dashboard:
     async def __init__(self, host: str, port: int, gateway: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+        join_serve_log()
         controller = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
         self._requests = InFlightClient(secret_file(home() / INTERNAL_TOKEN_FILE))

@@ -212,7 +212,8 @@ class GatewayCore:
         except ApiError as error:
             exchange.fail(error)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", exchange.id, fault.where(error))
+            extra = {"request_id": exchange.id}
+            _log.error("request %s: %s", exchange.id, fault.where(error), extra=extra)
             exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
 
     def _serve(self, exchange: Exchange) -> None:

@@ -35,6 +35,7 @@ from serving.in_flight import PATH
 from serving.keystore import home
 from serving.limits.lease import Lease, ShareReport
 from serving.metrics.port import MetricsPort, Route
+from serving.serve_log import join_serve_log
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
@@ -77,6 +78,7 @@ class Gateway:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, controller: Controller, host: str, port: int, tls: TlsFiles | None = None
     ) -> None:
+        join_serve_log()
         # First, so that an unusable pair fails the start at once.
         certificate = None if tls is None else Certificate(tls)
         self._controller = controller

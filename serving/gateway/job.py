@@ -146,7 +146,8 @@ class Job:
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", self._exchange.id, fault.where(error))
+            extra = {"request_id": self._exchange.id}
+            _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         finally:
             self._core.budget.in_flight -= 1

@@ -11,8 +11,8 @@ from deployments.demand import Demand
 from deployments.deployed import (
     Deployed,
     deployed_of,
-    fleet_of,
     from_config,
+    least_of,
     told_without_inventory,
 )
 from deployments.fleet import Fleet
@@ -206,13 +206,12 @@ nodes:
     assert render(again.fleet, places, again.inventory) == render(fleet, places, inventory)
 
 
-def test_without_an_inventory_the_fleet_alone_is_told() -> None:
-    fleet = models(a="replicas: {min: 2, max: 3}")
-    told = json.loads(json.dumps(told_without_inventory(fleet)))
+def test_without_an_inventory_the_number_of_replicas_alone_is_told() -> None:
+    told = told_without_inventory(models(a="replicas: {min: 2, max: 3}"))
     assert deployed_of(told) is None
-    assert fleet_of(told) == fleet
-    with pytest.raises(ValueError, match="no fleet"):
-        fleet_of({})
+    assert least_of(json.loads(json.dumps(told))) == {"a": 2}
+    assert deployed_of({}) is None
+    assert least_of({}) == {}
 
 
 @pytest.mark.parametrize("config", [{}, {"fleet": {"models": {}}, "inventory": None}])

@@ -132,6 +132,13 @@ def test_another_routing_changes_the_gateways_config_only() -> None:
     assert before == after
 
 
+def test_the_form_of_logs_is_said_of_every_application_and_changes_nothing_else() -> None:
+    plain, json_lines = render(fleet_of()), render(fleet_of(f"logs: json\n{TWO_NAMES}"))
+    for application in json_lines["applications"]:
+        assert application.pop("logging_config") == {"encoding": "JSON"}
+    assert json_lines == plain
+
+
 def test_no_number_of_gateways_is_rendered_but_who_knows_it() -> None:
     deployment = ingress(render(fleet_of()))["deployments"][0]
     assert "num_replicas" not in deployment
