@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import _chromium, opened, sign_in
-from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet
+from tests.live.conftest import DEMO
+from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet, wait_for
 
 __all__ = ["_chromium"]
 
@@ -94,3 +95,29 @@ def test_a_key_that_the_page_made_works_and_is_in_the_audit(page: Page, fleet: L
     finally:
         fleet.key = mine
     assert "ada (dashboard)" in fleet.run("audit").stdout
+
+
+def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
+    page: Page, fleet: LiveFleet
+) -> None:
+    before = fleet.replica("demo.0")["replica_id"]
+    page.goto(f"{page.url}fleet")
+    page.fill("textarea", fleet.file(DEMO.replace("small", "little")).read_text())
+    _make_run(page, "text=Show its plan")
+    assert fleet.says("little")
+    page.reload()
+    # The newest is what runs, and the one after it is what ran before.
+    _make_run(page, "#past li:nth-child(2) button")
+    assert fleet.says("small")
+    assert fleet.replica("demo.0")["replica_id"] == before
+    # The Controller takes what was noted into the audit when it looks next.
+    wait_for(lambda: "rollback" in fleet.run("audit").stdout or None, "a rollback in the audit")
+
+
+def _make_run(page: Page, button: str) -> None:
+    """Asks for the plan, reads it, confirms it, and waits until it runs."""
+    page.click(button)
+    expect(page.locator("#plan pre")).to_contain_text("~  change  flotilla", timeout=60_000)
+    expect(page.locator("#plan pre")).to_contain_text("=  keep    demo.0")
+    page.click("#plan button[type=submit]")
+    expect(page.locator("#progress")).to_contain_text("done: the fleet runs", timeout=60_000)
