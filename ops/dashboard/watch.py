@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import secrets
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 
 from ops.dashboard.facts import Facts
 from ops.dashboard.html.fragment import Panel, differences
@@ -15,8 +18,22 @@ LOOK_PERIOD_S = 1.0
 #: A page of a look this old is made anew for who comes.
 FRESH_S = 1.5
 MOST_VIEWERS = 64
+#: A page that asks for news has a look this many looks old, or is told everything.
+LOOKS_KEPT = 4
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the panels were at one moment."""
+
+    #: By which a page says what it has; no other look has it, whichever dashboard looked.
+    id: str
+    panels: Mapping[str, Panel]
+
+
+NO_LOOK = Look("", {})
 
 
 class Watch:
@@ -30,7 +47,7 @@ class Watch:
         self._wanted = asyncio.Event()
         self._news = asyncio.Event()
         self.page: Page = page(Facts(0.0))
-        self.panels: dict[str, Panel] = {}
+        self._looks: deque[Look] = deque([NO_LOOK], LOOKS_KEPT)
 
     @property
     def key_names(self) -> Mapping[str, str]:
@@ -51,31 +68,36 @@ class Watch:
                 _log.exception("a look at the fleet failed")
             await asyncio.sleep(self._period_s)
 
-    async def fresh(self) -> dict[str, Panel]:
-        """The panels of a look that is hardly over."""
+    @property
+    def newest(self) -> Look:
+        return self._looks[-1]
+
+    async def fresh(self) -> Look:
+        """A look that is hardly over."""
         if asyncio.get_running_loop().time() - self._looked_s > FRESH_S:
             await self.look()
-        return self.panels
+        return self.newest
 
     async def look(self) -> None:
         """Looks once; who waits for news hears of it."""
         async with self._looking:
             facts = await self._source.facts()
-            self.page, self.panels = await asyncio.to_thread(_shown, facts)
+            self.page, panels = await asyncio.to_thread(_shown, facts)
+            self._looks.append(Look(secrets.token_hex(8), panels))
             self._looked_s = asyncio.get_running_loop().time()
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self) -> AsyncGenerator[str, None]:
-        """The HTML of what changed, for one viewer; first of everything, since nobody knows what he
-        has. One who reads slowly misses looks and nothing else.
+    async def news(self, has: str = "") -> AsyncGenerator[str, None]:
+        """The HTML of what changed since the look with the id `has`, for one viewer; where nobody
+        remembers that one, first of everything. One who reads slowly misses looks and nothing else.
         """
-        known: dict[str, Panel] = {}
+        known = next((look.panels for look in self._looks if look.id == has), NO_LOOK.panels)
         self._viewers += 1
         self._wanted.set()
         try:
             while True:
-                news, now = self._news, self.panels
+                news, now = self._news, self.newest.panels
                 for html in differences(known, now):
                     yield html
                 known = now

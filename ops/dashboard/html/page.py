@@ -1,6 +1,7 @@
 """The page: its shell, and its panels in the order in which they are read."""
 
 import json
+from collections.abc import Mapping
 
 import htpy as h
 from markupsafe import Markup
@@ -46,14 +47,14 @@ def panels(page: Page) -> dict[str, Panel]:
     return {each.id: each for each in every}
 
 
-def overview(shown: dict[str, Panel], visitor: Visitor | None) -> h.Element:
-    """The page that tells itself what is new."""
+def overview(shown: Mapping[str, Panel], look: str, visitor: Visitor | None) -> h.Element:
+    """The page that tells itself what is new since the look with this id."""
     inside = {name: Markup(each.html) for name, each in shown.items()}  # noqa: S704 - htpy's own
     nav = [h.li[h.a(href=f"#{name}")[name.replace("-", " ")]] for name in SECTIONS]
     return shell(
         visitor,
         nav,
-        h.div(hx_ext="sse,morph", sse_connect="/live")[
+        h.div(hx_ext="sse,morph", sse_connect=f"/live?look={look}")[
             h.div(sse_swap="news", hx_swap="none", hidden=True),
             h.p(".quiet")["As of ", inside.pop("clock"), h.span(id="connection")],
             [_with_search(name, html) for name, html in inside.items()],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ops.dashboard.facts import Facts
-from ops.dashboard.watch import Watch
+from ops.dashboard.watch import LOOKS_KEPT, Watch
 from tests.ops.dashboard.fake_fleet import FakeFleet
 
 
@@ -14,7 +14,7 @@ async def test_a_viewer_is_told_everything_first_and_then_what_changed(fleet: Fa
     watch = Watch(fleet)
     await watch.look()
     news = watch.news()
-    first = [await anext(news) for _ in watch.panels]
+    first = [await anext(news) for _ in watch.newest.panels]
     assert any('id="verdict"' in html for html in first)
     fleet.falls_silent("a.0")
     told = asyncio.ensure_future(_until(news, "a.0 is silent"))
@@ -22,6 +22,29 @@ async def test_a_viewer_is_told_everything_first_and_then_what_changed(fleet: Fa
     await watch.look()
     await asyncio.wait_for(told, 5)
     await news.aclose()
+
+
+async def test_a_page_that_has_a_look_is_told_what_is_new_since_and_another_everything(
+    fleet: FakeFleet,
+) -> None:
+    watch = Watch(fleet)
+    has = (await watch.fresh()).id
+    fleet.falls_silent("a.0")
+    await watch.look()
+    assert 'id="models"' not in await _said(watch, has, 'id="replica-a.0"')
+    for _ in range(LOOKS_KEPT):
+        await watch.look()
+    for forgotten in (has, "", "made up"):
+        assert 'id="models"' in await _said(watch, forgotten, 'id="replica-a.0"')
+
+
+async def _said(watch: Watch, has: str, last: str) -> str:
+    """What a page hears up to the part that says `last`; models come before replicas."""
+    news, said = watch.news(has), ""
+    while last not in said:
+        said += await anext(news)
+    await news.aclose()
+    return said
 
 
 async def test_nobody_looks_while_nobody_watches(fleet: FakeFleet) -> None:
