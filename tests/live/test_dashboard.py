@@ -77,7 +77,7 @@ def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(
     expect(page.locator("[id='replica-demo.0'] .badge.well")).to_be_visible()
     os.kill(pid, signal.SIGSTOP)
     try:
-        red = page.locator("#cluster .cell.ill").first
+        red = page.locator("#cluster .stage.ill").first
         expect(red).to_be_visible(timeout=RED_MS)
         expect(page.locator("#verdict.ill")).to_contain_text("demo.0 is silent")
     finally:
