@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 
 from ops.dashboard.facts import Facts
 from ops.dashboard.html.fragment import Panel, differences
@@ -18,22 +16,10 @@ LOOK_PERIOD_S = 1.0
 #: A page of a look this old is made anew for who comes.
 FRESH_S = 1.5
 MOST_VIEWERS = 64
-#: A page that asks for news has a look this many looks old, or is told everything.
-LOOKS_KEPT = 4
+#: Pages that have not asked for news yet; one that comes later is told everything.
+MOST_HANDED_OUT = 16
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the panels were at one moment."""
-
-    #: By which a page says what it has; no other look has it, whichever dashboard looked.
-    id: str
-    panels: Mapping[str, Panel]
-
-
-NO_LOOK = Look("", {})
 
 
 class Watch:
@@ -47,7 +33,9 @@ class Watch:
         self._wanted = asyncio.Event()
         self._news = asyncio.Event()
         self.page: Page = page(Facts(0.0))
-        self._looks: deque[Look] = deque([NO_LOOK], LOOKS_KEPT)
+        self.panels: dict[str, Panel] = {}
+        #: What pages were given, by their tickets.
+        self._handed_out: dict[str, dict[str, Panel]] = {}
 
     @property
     def key_names(self) -> Mapping[str, str]:
@@ -68,36 +56,42 @@ class Watch:
                 _log.exception("a look at the fleet failed")
             await asyncio.sleep(self._period_s)
 
-    @property
-    def newest(self) -> Look:
-        return self._looks[-1]
-
-    async def fresh(self) -> Look:
-        """A look that is hardly over."""
+    async def fresh(self) -> dict[str, Panel]:
+        """The panels of a look that is hardly over."""
         if asyncio.get_running_loop().time() - self._looked_s > FRESH_S:
             await self.look()
-        return self.newest
+        return self.panels
+
+    async def hand_out(self) -> tuple[str, dict[str, Panel]]:
+        """The same for a page, with a ticket for the news since. A ticket is for one time: after a
+        lost connection nobody knows what the page has.
+        """
+        ticket, panels = secrets.token_hex(8), await self.fresh()
+        self._handed_out[ticket] = panels
+        if len(self._handed_out) > MOST_HANDED_OUT:
+            del self._handed_out[next(iter(self._handed_out))]
+        return ticket, panels
 
     async def look(self) -> None:
         """Looks once; who waits for news hears of it."""
         async with self._looking:
             facts = await self._source.facts()
-            self.page, panels = await asyncio.to_thread(_shown, facts)
-            self._looks.append(Look(secrets.token_hex(8), panels))
+            self.page, self.panels = await asyncio.to_thread(_shown, facts)
             self._looked_s = asyncio.get_running_loop().time()
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self, has: str = "") -> AsyncGenerator[str, None]:
-        """The HTML of what changed since the look with the id `has`, for one viewer; where nobody
-        remembers that one, first of everything. One who reads slowly misses looks and nothing else.
+    async def news(self, ticket: str = "") -> AsyncGenerator[str, None]:
+        """The HTML of what changed since the page with this ticket was made, for one viewer; with a
+        ticket that nobody knows, first of everything. One who reads slowly misses looks and nothing
+        else.
         """
-        known = next((look.panels for look in self._looks if look.id == has), NO_LOOK.panels)
+        known = self._handed_out.pop(ticket, {})
         self._viewers += 1
         self._wanted.set()
         try:
             while True:
-                news, now = self._news, self.newest.panels
+                news, now = self._news, self.panels
                 for html in differences(known, now):
                     yield html
                 known = now

@@ -47,14 +47,14 @@ def panels(page: Page) -> dict[str, Panel]:
     return {each.id: each for each in every}
 
 
-def overview(shown: Mapping[str, Panel], look: str, visitor: Visitor | None) -> h.Element:
-    """The page that tells itself what is new since the look with this id."""
+def overview(shown: Mapping[str, Panel], ticket: str, visitor: Visitor | None) -> h.Element:
+    """The page that tells itself what is new, with a ticket for that."""
     inside = {name: Markup(each.html) for name, each in shown.items()}  # noqa: S704 - htpy's own
     nav = [h.li[h.a(href=f"#{name}")[name.replace("-", " ")]] for name in SECTIONS]
     return shell(
         visitor,
         nav,
-        h.div(hx_ext="sse,morph", sse_connect=f"/live?look={look}")[
+        h.div(hx_ext="sse,morph", sse_connect=f"/live?ticket={ticket}")[
             h.div(sse_swap="news", hx_swap="none", hidden=True),
             h.p(".quiet")["As of ", inside.pop("clock"), h.span(id="connection")],
             [_with_search(name, html) for name, html in inside.items()],
