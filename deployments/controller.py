@@ -87,7 +87,9 @@ class Controller:
         self._autoscaler: Autoscaler | None = None
         #: The replicas of each model where nobody changes their number.
         self._least: Mapping[str, int] = {}
+        #: The autoscaler's, and what it talks to.
         self._loop: asyncio.Task[None] | None = None
+        self._control: ServeControl | None = None
         self._chronicle = Chronicle(home(), self._sight)
         #: Opened with the first look at our health, which is before anybody is sent here.
         self._socket: ControlSocket | None = None
@@ -107,22 +109,25 @@ class Controller:
             self._autoscaler.deployed = deployed
 
     def _keep_in_step(self, deployed: Deployed) -> None:
-        control, live = ServeControl(), node_watch().live_addresses
-        senses = Senses(control, self._reports, live, _facts, time.time)
+        live = node_watch().live_addresses
+        self._control = ServeControl()
+        senses = Senses(self._control, self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
         self._autoscaler = Autoscaler(
             deployed, path, senses, self._set_outlooks, self._chronicle.note
         )
-        self._loop = asyncio.create_task(_run(self._autoscaler, control))
+        self._loop = asyncio.create_task(self._autoscaler.run())
 
     async def _leave_alone(self, least: Mapping[str, int]) -> None:
         """From now on nobody changes the number of replicas."""
         self._least = least
         loop, self._loop, self._autoscaler = self._loop, None, None
-        if loop is not None:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
-            self._set_outlooks(())
+        if loop is None or self._control is None:
+            return
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        await self._control.__aexit__()
+        self._set_outlooks(())
 
     async def check_health(self) -> None:
         if self._loop is not None and self._loop.done():
@@ -325,11 +330,6 @@ class Controller:
     def _live(self) -> frozenset[str] | None:
         """The addresses of the nodes that live; None where nobody watches them."""
         return None if self._autoscaler is None else self._autoscaler.senses.live()
-
-
-async def _run(autoscaler: Autoscaler, control: ServeControl) -> None:
-    async with control:
-        await autoscaler.run()
 
 
 def _facts(deployed: Deployed) -> Mapping[str, Facts]:
