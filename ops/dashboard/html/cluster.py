@@ -54,6 +54,8 @@ def _node(node: NodeView) -> Markup:
 
 def _measured(node: NodeView) -> str:
     """Its hottest accelerator, the memory of all, and how busy they are on average."""
+    if not node.measured:
+        return NONE
     used, total = gib(node.memory_used_bytes), gib(node.memory_total_bytes)
     memory = NONE if used == NONE else f"{used} of {total} GiB"
     return " · ".join((celsius(node.hottest_c), memory, share(node.utilisation)))

@@ -12,7 +12,7 @@ from serving.in_flight import InFlight, RequestPhase
 from serving.snapshot import Load
 from tests.browser import opened, sign_in
 from tests.deployments.test_plan import models, nodes
-from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line, under_way
+from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line, measured, under_way
 from tests.ops.dashboard.site import KEY, Site
 
 #: What the README shows.
@@ -234,7 +234,13 @@ def test_the_overview_is_pictured(page: Page, fleet: FakeFleet) -> None:
     fleet.loads("a.0", Load(waiting=2, running=31, kv_use=0.62, tokens_per_s=1830.0))
     fleet.loads("a.1", Load(running=28, kv_use=0.55, tokens_per_s=1712.0))
     fleet.falls_silent("b.0")
+    fleet.measured = {
+        f"10.0.0.{node}": (measured(0, 58 + node), measured(1, 66)) for node in (1, 2)
+    }
+    waiting = under_way(2, phase=RequestPhase.QUEUE, replica_id="", age_s=0.4, tokens=0, attempts=0)
+    fleet.in_flight = InFlight((under_way(tokens=1_234), waiting), 2)
     expect(page.locator("#verdict.ill")).to_be_visible()
+    expect(page.locator("#in-flight")).to_contain_text("waits for its turn")
     expect(page.locator("[id='replica-a.1']")).to_contain_text("1,712")
     page.screenshot(path=_picture("overview"))
 
