@@ -56,9 +56,8 @@ def _measured(node: NodeView) -> str:
     """Its hottest accelerator, the memory of all, and how busy they are on average."""
     if not node.measured:
         return NONE
-    used, total = gib(node.memory_used_bytes), gib(node.memory_total_bytes)
-    memory = NONE if used == NONE else f"{used} of {total} GiB"
-    return " · ".join((celsius(node.hottest_c), memory, share(node.utilisation)))
+    used, total = gib(node.memory_used_bytes, 0), gib(node.memory_total_bytes, 0)
+    return f"{celsius(node.hottest_c)} {used}/{total} GiB {share(node.utilisation)}"
 
 
 def _one_by_one(node: NodeView) -> str | None:

@@ -17,9 +17,9 @@ def share(value: float | None) -> str:
     return NONE if value is None else f"{value:.0%}"
 
 
-def gib(value_bytes: int | None) -> str:
+def gib(value_bytes: int | None, digits: int = 1) -> str:
     """Without its unit, which follows."""
-    return NONE if value_bytes is None else f"{value_bytes / GIB:.1f}"
+    return NONE if value_bytes is None else f"{value_bytes / GIB:.{digits}f}"
 
 
 def celsius(value_c: int | None) -> str:

@@ -234,7 +234,7 @@ async def test_a_node_shows_its_hottest_accelerator_its_memory_and_how_busy_it_i
     assert (known.hottest_c, known.memory_used_bytes) == (74, 180 << 30)
     assert unknown.hottest_c is unknown.utilisation is unknown.memory_total_bytes is None
     first, second = cluster_panel(view).items.values()
-    assert "74 °C · 180.0 of 240.0 GiB · 90%" in first
+    assert "74 °C 180/240 GiB 90%" in first
     assert "1: 74 °C, 60.0 of 80.0 GiB, 90%" in first
     assert "2: -, 60.0 of 80.0 GiB, 90%" in first
     assert '<div class="measured">-</div>' in second
