@@ -55,6 +55,7 @@ class Server:
         loop = self._core.loop
         self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
+        unsteer(sock)
         self._tasks.append(loop.create_task(self._sweep()))
         if self.certificate is not None:
             self._tasks.append(loop.create_task(self.certificate.watch()))
@@ -73,6 +74,9 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._core.deadlines.tick_s)
+            # What came while this process stood still is read first: the standstill is nobody
+            # else's.
+            await asyncio.sleep(0)
             now_s = self._core.loop.time()
             for client in self._clients():
                 client.sweep(now_s)
@@ -151,7 +155,6 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     sock.setblocking(False)
-    unsteer(sock)
     return sock
 
 
