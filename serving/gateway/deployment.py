@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import ray
 
-from serving.gateway import collector
+from serving.gateway import collector, heap
 from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.config import LogForm
@@ -77,6 +77,7 @@ class Gateway:
     ) -> None:
         # First, so that an unusable pair fails the start at once.
         certificate = None if tls is None else Certificate(tls)
+        heap.keep_little()
         self._controller = controller
         #: Set with the first snapshot.
         self._informed = asyncio.Event()
