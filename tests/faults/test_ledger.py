@@ -302,7 +302,7 @@ def test_68_a_gateway_killed_at_any_step_loses_and_doubles_nothing(tmp_path: Pat
     assert {"half a line", "a line without its end", "before commit", "after commit"} <= {
         death["killed_at"] for death in deaths
     }
-    assert {"before unlink", "after unlink", "before acknowledge"} <= {
+    assert {"before unlink", "after unlink", "before acknowledge", "after note"} <= {
         death["killed_at"] for death in deaths
     }
     for death in deaths:
