@@ -10,6 +10,7 @@ import pytest
 
 from serving.gateway.attempt import STALE_S
 from serving.routing import breaker
+from serving.routing.retry import BUDGET_FLOOR
 from serving.snapshot import Load
 from tests.fakes import (
     Behaviour,
@@ -23,6 +24,7 @@ from tests.fakes import (
     hangs,
     hangs_after,
     refuses,
+    streams,
 )
 from tests.faults.control import Control
 from tests.faults.site import Faulty, Site, replicas, until
@@ -75,6 +77,26 @@ async def test_02_a_replica_that_is_gone_costs_one_refused_connect(faulty: Fault
         assert site.core.left_out() == (one.replica_id,)
         records = await site.invariants_hold()
     assert [record["attempts"] for record in records] == [2, 1, 1]
+
+
+async def test_02_who_finds_a_dead_replica_goes_on_whatever_is_retried_already(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request is its probe, and goes to the other one, where all stay for long."""
+    monkeypatch.setattr(breaker, "HOLD_S", 0.0)
+    one, two = preferred()
+    goes_on = asyncio.Event()
+    two.behaviour = streams("a", "b", pause=goes_on)
+    calls = []
+    async with faulty(one, two) as site:
+        await one.stop()
+        while len(calls) < BUDGET_FLOOR + 2:
+            calls.append(asyncio.create_task(site.chat(stream=True)))
+            await two.until(lambda: two.running == len(calls))
+        goes_on.set()
+        assert {(await call).events[-1] for call in calls} == {"[DONE]"}
+        records = await site.invariants_hold()
+    assert [record["attempts"] for record in records] == [2] * len(calls)
 
 
 async def test_02_the_only_replica_gone_is_503_and_asked_again_when_it_is_back(
