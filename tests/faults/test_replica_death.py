@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -124,6 +125,18 @@ async def test_03_killed_mid_stream_ends_with_an_error_event(
         [record] = await site.invariants_hold()
     assert (record["outcome"], record["completion_tokens"]) == ("cut", 1)
     assert record["attempts"] == 1
+
+
+async def test_21_a_replica_whose_node_is_cut_off_is_found_by_the_kernel(faulty: Faulty) -> None:
+    """No network can be cut here; what the kernel was asked to do can be seen."""
+    [one] = replicas(1)
+    async with faulty(one) as site:
+        assert (await site.chat()).status == 200
+        [upstream] = site.core._upstreams.values()
+        [connection] = upstream.pool._all
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 20_000
 
 
 async def test_04_hung_before_the_first_token_it_is_left_for_another_and_comes_back(

@@ -59,6 +59,32 @@ def test_19_a_node_whose_raylet_is_killed_loses_its_replica_until_it_is_back(
     assert fleet.replica(first)["pid"] == kept
 
 
+def test_21_a_node_that_is_cut_off_is_left_and_counts_once_when_it_is_back(
+    fleet: HostedFleet, fault: Fault
+) -> None:
+    """Its replica lives on meanwhile, and nobody is told that anything has ended."""
+    first = ready(fleet)[address(1)]
+    kept = fleet.replica(first)["pid"]
+    with fault.crowd("twin", 60, CLIENTS) as crowd:
+        wait_for(lambda: len(crowd.answers) > 8 or None, "first answers")
+        fault.strikes()
+        fleet.hosts.cut_off(2)
+        wait_for(lambda: set(ready(fleet)) == {address(1)} or None, "the loss to be known")
+        fault.measured("the loss was known after", fault.since_s, "s")
+        seen = len(crowd.answers)
+        wait_for(lambda: len(crowd.answers) > seen + 8 or None, "more answers")
+    assert set(fault.kinds) <= {COMPLETE, CUT}
+    assert fault.kinds[CUT] <= STREAMING
+    fault.measured("the slowest answer took", max(each.took_s for each in crowd.answers), "s")
+    fleet.hosts.join(2)
+    # It learns that it was given up, and ends.
+    fleet.forget(2)
+    fleet.start_ray(2)
+    wait_for(lambda: len(ready(fleet)) == 2 or None, "the replica to be back", START_S)
+    assert len(fleet.replicas()) == 2
+    assert fleet.replica(first)["pid"] == kept
+
+
 def test_20_a_planned_drain_of_a_node_costs_no_client_anything(
     fleet: HostedFleet, fault: Fault
 ) -> None:
