@@ -29,13 +29,16 @@ def roomy(slots: list[Slot]) -> list[Slot]:
     return [slot for slot in slots if has_room(slot)] or slots
 
 
-def _is_best(slot: Slot, now_s: float) -> bool:
-    is_listed = slot.is_ready and not slot.unlisted_s
-    return is_listed and slot.breaker.out_until_s <= now_s and has_room(slot)
-
-
 def may_be_asked(slots: list[Slot], tried: Collection[str], now_s: float) -> list[Slot]:
     """All of these in turn; empty only when no replica is ready and untried."""
     # What nearly every request finds, in one pass: nobody has to be put up with.
-    best = [slot for slot in slots if slot.replica_id not in tried and _is_best(slot, now_s)]
+    best = [
+        slot
+        for slot in slots
+        if slot.is_ready
+        and not slot.unlisted_s
+        and slot.breaker.out_until_s <= now_s
+        and has_room(slot)
+        and (not tried or slot.replica_id not in tried)
+    ]
     return best or roomy(trusted(listed(untried(ready(slots), tried)), now_s))
