@@ -29,7 +29,7 @@ from tests.fakes import (
 )
 from tests.faults.control import Control
 from tests.faults.site import Faulty, Site, replicas, until
-from tests.serving.gateway.rig import QUICK
+from tests.serving.gateway.rig import QUICK, Reply
 
 DEAD_ENGINE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -88,7 +88,7 @@ async def test_02_who_finds_a_dead_replica_goes_on_whatever_is_retried_already(
     one, two = preferred()
     goes_on = asyncio.Event()
     two.behaviour = streams("a", "b", pause=goes_on)
-    calls = []
+    calls: list[asyncio.Task[Reply]] = []
     async with faulty(one, two) as site:
         await one.stop()
         while len(calls) < BUDGET_FLOOR + 2:
@@ -96,6 +96,7 @@ async def test_02_who_finds_a_dead_replica_goes_on_whatever_is_retried_already(
             await two.until(lambda: two.running == len(calls))
         goes_on.set()
         assert {(await call).events[-1] for call in calls} == {"[DONE]"}
+        site.heals()
         records = await site.invariants_hold()
     assert [record["attempts"] for record in records] == [2] * len(calls)
 
