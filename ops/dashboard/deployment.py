@@ -27,6 +27,7 @@ from ops.dashboard.server import Server
 from ops.dashboard.source import FleetSource
 from ops.dashboard.watch import Watch
 from ops.endpoint import address_of
+from serving.controller_handle import over_grpc
 from serving.gateway.server import listen
 from serving.keystore import home, secret_file
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
@@ -36,9 +37,9 @@ KEY_FILE = "dashboard_key"
 
 class Dashboard:
     async def __init__(self, host: str, port: int, gateway: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
-        controller = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
+        handle = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
-        source = FleetSource(controller, self._control)
+        source = FleetSource(over_grpc(handle), self._control)
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import ray
 
+from serving.controller_handle import over_grpc
 from serving.gateway import collector, heap
 from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
@@ -78,7 +79,7 @@ class Gateway:
         # First, so that an unusable pair fails the start at once.
         certificate = None if tls is None else Certificate(tls)
         heap.keep_little()
-        self._controller = controller
+        self._controller: Controller = over_grpc(controller)
         #: Set with the first snapshot.
         self._informed = asyncio.Event()
         self._is_listening = False

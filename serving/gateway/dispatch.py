@@ -19,6 +19,7 @@ from serving.gateway.place import place
 from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import (
     DiedWithIt,
+    NotReached,
     NotTaken,
     quarantined,
     unavailable,
@@ -155,7 +156,8 @@ class Dispatch:
             raise failure
         if self._attempts.died_with_it > 1:
             raise quarantined()
-        if not self._attempts.may_retry() or not self._may_spend():
+        is_free = isinstance(failure, NotReached)
+        if not self._attempts.may_retry() or not (is_free or self._may_spend()):
             raise failure
 
     def _may_spend(self) -> bool:

@@ -13,6 +13,11 @@ import httptools
 
 from serving.bounds import CONNECTIONS_PER_REPLICA
 from serving.gateway.chunk import sole_chunk
+from serving.gateway.silence import give_up_after
+
+#: A whole reply shows nothing of itself before its end: without this it would be waited for until
+#: the deadline of its request where the node of the replica has lost its power.
+REPLICA_SILENCE_S = 20
 
 
 class Saturated(Exception):
@@ -183,9 +188,10 @@ class Pool:
             raise Saturated
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(limit_s):
-            _, connection = await loop.create_connection(
+            transport, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self), self._host, self._port
             )
+        give_up_after(transport.get_extra_info("socket"), REPLICA_SILENCE_S)
         return connection
 
     def remember(self, connection: UpstreamConnection) -> None:

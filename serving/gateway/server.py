@@ -14,6 +14,7 @@ from serving.gateway.certificate import Certificate
 from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
 from serving.gateway.handover import steer, unsteer
+from serving.gateway.silence import give_up_after
 from serving.gateway.tls import Handshakes, TlsConnection
 
 #: Connections the kernel keeps for us while the loop is busy; 10,000 clients may come at once.
@@ -23,8 +24,8 @@ HANDOVER_S = 0.3
 #: How often and how long a probe is looked for; an idle loop accepts at once.
 PROBE_LOOKS = 10
 PROBE_LOOK_S = 0.02
-_USER_TIMEOUT_MS = 30_000
-_KEEPALIVE_IDLE_S = 30
+#: A client behind a dead NAT acknowledges nothing.
+CLIENT_SILENCE_S = 30
 
 
 class Server:
@@ -163,14 +164,7 @@ def _reachable(host: str) -> str:
 
 
 def _set_options(sock: socket.socket) -> None:
-    """A client behind a dead NAT acknowledges nothing and is dropped by the kernel after the
-    timeout.
-    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER_BYTES)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_IDLE_S // 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+    give_up_after(sock, CLIENT_SILENCE_S)

@@ -7,7 +7,7 @@ caller's.
 from enum import Enum
 
 from serving.gateway.pool import Pool, Saturated, UpstreamConnection
-from serving.gateway.refusal import NotTaken, overloaded, unavailable
+from serving.gateway.refusal import NotReached, NotTaken, overloaded, unavailable
 from serving.routing.breaker import Symptom
 from serving.routing.table import Slot
 
@@ -50,4 +50,4 @@ class Upstream:
         except Saturated:
             raise NotTaken(overloaded()) from None
         except OSError:
-            raise NotTaken(unavailable(1), Symptom.UNREACHABLE) from None
+            raise NotReached(unavailable(1), Symptom.UNREACHABLE) from None

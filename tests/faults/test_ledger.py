@@ -157,6 +157,13 @@ def locked(home: Path) -> Iterator[None]:
         other.close()
 
 
+def damage(home: Path) -> None:
+    """What is there is no ledger; its log would mend the file, so it goes too."""
+    for path in sorted(home.glob(f"{database.FILE}*")):
+        path.rename(home / f"moved-{path.name}")
+    (home / database.FILE).write_bytes(b"no database" * 1_000)
+
+
 def counted(site: Site, made: Callable[[int], int] = lambda index: 2) -> bytes:
     """What a real replica's tally would say: every call, also those that were cut."""
     return msgspec.json.Encoder().encode_lines(
@@ -215,9 +222,7 @@ async def test_59_a_controller_with_a_damaged_ledger_takes_no_key_away_and_gives
         key = await site.new_key()
         await site.told()
         before = site.controller
-        for path in sorted(tmp_path.glob(f"{database.FILE}*")):  # its log could mend the file
-            path.rename(tmp_path / f"moved-{path.name}")
-        (tmp_path / database.FILE).write_bytes(b"no database" * 1_000)
+        damage(tmp_path)
         site.controller = Controller()
         await site.controller.report(site.replica.report())
         await site.told()
