@@ -267,7 +267,7 @@ async def test_04_a_stream_that_starves_beside_others_is_no_hang(faulty: Faulty)
 async def test_04_whole_answers_show_too_that_a_replica_does_not_hang(faulty: Faulty) -> None:
     one, two = preferred()
     one.script = [hangs]
-    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=0.3)) as site:
+    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=1.0)) as site:
         stream = asyncio.create_task(site.chat(stream=True))
         await one.until(lambda: one.running == 1)
         while not stream.done():
