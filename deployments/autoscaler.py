@@ -78,6 +78,8 @@ class Autoscaler:
     #: That were failing at the last look.
     _failed: frozenset[str] = frozenset()
     _why: Mapping[str, str] = field(default_factory=dict)
+    #: That had no place at the last look, and why.
+    _blocked: Mapping[str, str] = field(default_factory=dict)
     #: One look or order at a time.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _history: deque[str] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -150,6 +152,7 @@ class Autoscaler:
         return {
             "counts": self.wanted,
             "why": dict(self._why),
+            "blocked": dict(self._blocked),
             "history": list(self._history),
         }
 
@@ -200,10 +203,17 @@ class Autoscaler:
             self.note(Kind.REPLICA, name, f"does not start: {causes[name]}")
         self._failed = frozenset(causes)
 
+    def _note_blocks(self, blocked: Mapping[str, str]) -> None:
+        """Each once, as long as it lasts."""
+        for name in sorted(blocked.keys() - self._blocked.keys()):
+            self.note(Kind.PLACEMENT, name, f"blocked: {blocked[name]}")
+        self._blocked = blocked
+
     def _remember(self, made: Outcome, now_s: float) -> None:
         before, after = self._memory.scaling, made.memory.scaling
         is_changed = before.counts() != after.counts() or made.step is not None
         self._memory, self._why = made.memory, made.why
+        self._note_blocks(made.blocked)
         for change in made.changes:
             _log.info("%s", change)
             self.note(

@@ -70,6 +70,8 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     #: Of each model, or of the whole fleet under "".
     why: Mapping[str, str] = field(default_factory=dict)
+    #: The replicas that should run and have no place, each with the reason.
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
 
 def reconcile(
@@ -89,6 +91,7 @@ def reconcile(
     memory = _with_failures(memory, deployed, observed, models, now_s)
     counts = Counts(memory.scaling.counts(), memory.leaving)
     made = plan(fleet, inventory, facts, running, counts)
+    blocked = {action.replica: action.reason for action in made.blocked}
     memory = replace(memory, scaling=memory.scaling.with_counts(made.counts(), now_s))
     desired = render(fleet, made.addresses(), deployed.inventory)
     room = _capacity(deployed.inventory, observed.stopping)
@@ -97,12 +100,13 @@ def reconcile(
     if step is not None:
         is_ready = _has_room(step, room)
         notes = "; ".join(made.notes) if is_ready else f"{step.application} waits for room"
-        return Outcome(memory, step if is_ready else None, why={"": notes} if notes else {})
+        why = {"": notes} if notes else {}
+        return Outcome(memory, step if is_ready else None, why=why, blocked=blocked)
     terms, pool = terms_of(fleet, made.needs), pool_of(inventory, made.needs, running)
     decision = autoscale(terms, pool, observed.demands, memory.scaling, now_s)
     leaving = (memory.leaving & running.keys()) | set(decision.leaving)
     kept = replace(memory, scaling=decision.scaling, leaving=frozenset(leaving))
-    return Outcome(kept, changes=decision.changes, why=decision.why)
+    return Outcome(kept, changes=decision.changes, why=decision.why, blocked=blocked)
 
 
 def _is_anothers(deployed: Deployed, observed: Observed) -> bool:

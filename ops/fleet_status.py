@@ -119,10 +119,18 @@ def _notes(
         if application.status != "RUNNING" and cause:
             yield f"{application.name}: {cause}"
     if not isinstance(controller, str):
+        yield from blocks(controller)
         yield from _misplaced(applications, controller.get("replicas", ()))
         yield from _out_of_favour(controller)
         for replica, count in controller.get("restarts", {}).items():
             yield f"{replica} died {count} times within {WINDOW_S / 60:.0f} minutes: see its log"
+
+
+def blocks(controller: Mapping[str, Any]) -> Iterator[str]:
+    """Which replicas have no place, as after the loss of a node, and why."""
+    scaling = controller.get("scaling") or {}
+    for replica, why in scaling.get("blocked", {}).items():
+        yield f"{replica} is blocked: {why}"
 
 
 def _misplaced(

@@ -29,6 +29,7 @@ from ops.dashboard.source import FleetSource
 from ops.dashboard.watch import Watch
 from ops.endpoint import address_of
 from ops.in_flight_client import InFlightClient
+from serving.controller_handle import over_grpc
 from serving.gateway.server import listen
 from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.serve_log import join_serve_log
@@ -40,11 +41,11 @@ KEY_FILE = "dashboard_key"
 class Dashboard:
     async def __init__(self, host: str, port: int, gateway: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         join_serve_log()
-        controller = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
+        handle = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
         self._requests = InFlightClient(secret_file(home() / INTERNAL_TOKEN_FILE))
         self._agents = NodeAgents()
-        source = FleetSource(controller, self._control, self._requests, self._agents)
+        source = FleetSource(over_grpc(handle), self._control, self._requests, self._agents)
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))

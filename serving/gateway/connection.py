@@ -77,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._known.discard(self)
+        self._parser.close()
         self._waiting.clear()
         self._leave()
 

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 import ray
 
-from serving.gateway import collector
+from serving.controller_handle import over_grpc
+from serving.gateway import collector, heap
 from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.config import LogForm
@@ -81,7 +82,8 @@ class Gateway:
         join_serve_log()
         # First, so that an unusable pair fails the start at once.
         certificate = None if tls is None else Certificate(tls)
-        self._controller = controller
+        heap.keep_little()
+        self._controller: Controller = over_grpc(controller)
         #: Set with the first snapshot.
         self._informed = asyncio.Event()
         self._is_listening = False

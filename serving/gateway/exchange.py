@@ -211,5 +211,6 @@ class Exchange:
 
     def client_left(self) -> None:
         self._wire = None
-        if self.job is not None:
-            self.job.client_left()
+        job, self.job = self.job, None
+        if job is not None:
+            job.client_left()

@@ -4,6 +4,8 @@ Rules
 - One deadline over everything, the gateway's or a shorter one of the caller.
 - Exactly one usage record, whatever happened.
 - Whoever wants the job to end (client, deadline, drain) cancels its task with a reason.
+- What it held is freed when it ends. An error's traceback holds every frame it came through, and
+  some of those hold the error: so whoever has dealt with one takes its traceback off.
 """
 
 import asyncio
@@ -141,14 +143,17 @@ class Job:
         except ApiError as error:
             is_started = self._exchange.is_started
             self._refuse(error, refused_by(error, self._bill.attempts, is_started=is_started))
+            error.__traceback__ = None
         except NotTaken as failure:
             self._refuse(failure.error)
+            failure.__traceback__ = None
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             extra = {"request_id": self._exchange.id}
             _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
+            error.__traceback__ = None
         finally:
             self._core.budget.in_flight -= 1
             self._core.answered(self._exchange, self._bill)

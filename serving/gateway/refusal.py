@@ -35,6 +35,10 @@ class NotTaken(Exception):
         self.symptom = symptom
 
 
+class NotReached(NotTaken):
+    """Nobody took the connection: nothing was sent, and one more try is no load on anyone."""
+
+
 class DiedWithIt(NotTaken):
     """The replica had it and failed: blame is possible, so one more try at most."""
 

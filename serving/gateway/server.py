@@ -15,6 +15,7 @@ from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
 from serving.gateway.exchange import Job
 from serving.gateway.handover import steer, unsteer
+from serving.gateway.silence import give_up_after
 from serving.gateway.tls import Handshakes, TlsConnection
 
 #: Connections the kernel keeps for us while the loop is busy; 10,000 clients may come at once.
@@ -24,8 +25,8 @@ HANDOVER_S = 0.3
 #: How often and how long a probe is looked for; an idle loop accepts at once.
 PROBE_LOOKS = 10
 PROBE_LOOK_S = 0.02
-_USER_TIMEOUT_MS = 30_000
-_KEEPALIVE_IDLE_S = 30
+#: A client behind a dead NAT acknowledges nothing.
+CLIENT_SILENCE_S = 30
 
 
 class Server:
@@ -63,6 +64,7 @@ class Server:
         loop = self._core.loop
         self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
+        unsteer(sock)
         self._tasks.append(loop.create_task(self._sweep()))
         if self.certificate is not None:
             self._tasks.append(loop.create_task(self.certificate.watch()))
@@ -81,6 +83,9 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._core.deadlines.tick_s)
+            # What came while this process stood still is read first: the standstill is nobody
+            # else's.
+            await asyncio.sleep(0)
             now_s = self._core.loop.time()
             for client in self._clients():
                 client.sweep(now_s)
@@ -159,7 +164,6 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     sock.setblocking(False)
-    unsteer(sock)
     return sock
 
 
@@ -168,14 +172,7 @@ def _reachable(host: str) -> str:
 
 
 def _set_options(sock: socket.socket) -> None:
-    """A client behind a dead NAT acknowledges nothing and is dropped by the kernel after the
-    timeout.
-    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER_BYTES)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_IDLE_S // 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+    give_up_after(sock, CLIENT_SILENCE_S)

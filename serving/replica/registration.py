@@ -11,6 +11,7 @@ from typing import Any
 from ray import serve
 from ray.serve.exceptions import RayServeException
 
+from serving.controller_handle import over_grpc
 from serving.replica.errors import RegistryUnreachable
 from serving.snapshot import (
     CONTROLLER_DEPLOYMENT,
@@ -94,6 +95,7 @@ class Registration:
 
 def _controller_handle() -> Any:
     try:
-        return serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
+        handle = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
     except RayServeException as missing:
         raise RegistryUnreachable("the ingress application is not deployed") from missing
+    return over_grpc(handle)

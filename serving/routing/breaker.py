@@ -58,6 +58,8 @@ TRANSITIONS = {
 #: The first hold: a process that restarts takes longer, and asking it costs one refused connect.
 HOLD_S = 1.0
 LONGEST_HOLD_S = 60.0
+#: Enough for the longest hold: a replica that is listed and dead for a day fails far more probes.
+MOST_DOUBLINGS = 6
 #: Closed for so long since its last hold, a replica begins with the first hold again.
 CALM_S = 60.0
 FAILURES_IN_A_ROW = 5
@@ -137,7 +139,7 @@ class Breaker:
             self._holds = 0
         self.hold_s = min(HOLD_S * 2**self._holds, LONGEST_HOLD_S)
         self._held_until_s = now_s + self.hold_s
-        self._holds += 1
+        self._holds = min(self._holds + 1, MOST_DOUBLINGS)
         self._step(Event.TRIPPED)
         return True
 

@@ -2,7 +2,9 @@
 
 Before the first byte only: two more replicas when none took it, one more when a replica died or
 hung with it, all within a share of what is in flight, so that a retry storm cannot multiply the
-load.
+load. A refused connect is no load and takes nothing of the share: requests that have lost their
+replica hold it for as long as they generate elsewhere, and whoever probes the dead one meanwhile
+must not be refused for that.
 """
 
 from dataclasses import dataclass

@@ -154,6 +154,23 @@ def test_a_node_that_leaves_has_its_replicas_started_elsewhere_by_priority() -> 
     assert held(world.configs["high.0"]).keys() != lost.keys()
 
 
+def test_a_replica_that_has_no_place_any_more_is_blocked_until_its_node_is_back() -> None:
+    world = World(models(a=f"replicas: {{min: 2, max: 2}}, tensor: 8, {BATCH}"), 8, 8)
+    assert world.replicas == ["a.0", "a.1"]
+    lost = held(world.configs["a.1"])
+    world.live = frozenset({"10.0.0.1", "10.0.0.2"}) - lost.keys()
+    world.looks({"a": demand(0.1)}, 30)
+    assert world.replicas == ["a.0"]
+    assert world.last is not None
+    (blocked,) = world.last.blocked.items()
+    assert blocked[0] == "a.1"
+    assert blocked[1].startswith("needs 8 accelerators in all; 0 are free")
+    world.live = None
+    world.looks({"a": demand(0.1)}, 30)
+    assert world.replicas == ["a.0", "a.1"]
+    assert world.last.blocked == {}
+
+
 def test_counts_outlive_a_restart_that_forgets_everything_but_them() -> None:
     world = World(models(a=f"replicas: {{min: 1, max: 3}}, {BATCH}"), 8)
     world.looks({"a": demand(3)}, 60)

@@ -30,7 +30,8 @@ PROMISES = (
     Promise(
         "P4",
         "A failure before the first byte is retried on another replica, inside one deadline and a "
-        "budget of 20 % of the requests in flight (at least 3); after the first byte never",
+        "budget of 20 % of the requests in flight (at least 3), of which a refused connection "
+        "takes nothing; after the first byte never",
         (2, 3, 36, 69),
     ),
     Promise(

@@ -5,11 +5,6 @@ A row without such a test says why; a row with one says nothing. A test of this 
 
 from dataclasses import dataclass
 
-_LIVE = "no test with Ray and real engines has proven it yet"
-_STEP = (
-    "a step of `tests/hosts/test_cluster.py` (a host is lost and comes back), no test of its own"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -28,7 +23,7 @@ ROWS = (
     Row(6, "follower or one worker of a gang dies"),
     Row(7, "gang never forms"),
     Row(8, "engine cannot start"),
-    Row(9, "replica crashes in a loop", _LIVE),
+    Row(9, "replica crashes in a loop"),
     Row(10, "cold start, start from zero"),
     Row(11, "one replica of several answers 5xx now and then"),
     Row(12, "one replica is ten times slower"),
@@ -38,15 +33,9 @@ ROWS = (
     Row(16, "a request that kills replicas"),
     Row(17, "garbage from the engine"),
     Row(18, "engine ignores max_tokens"),
-    Row(
-        19,
-        "a node's raylet is killed",
-        "tried, not proven: its replica was given up and the plan had the other one alone, but the "
-        "Controller answered nobody for 14 s, until Ray gave the node up, and some client was told "
-        "503 though a replica was ready",
-    ),
+    Row(19, "a node's raylet is killed"),
     Row(20, "planned drain of a node"),
-    Row(21, "node cut off from the head", _STEP),
+    Row(21, "node cut off from the head"),
     Row(
         22,
         "cut between pipeline stages",
@@ -54,12 +43,7 @@ ROWS = (
         "that hangs, which is 4; a stage that dies is 6",
     ),
     Row(23, "delay and loss between gateway and replica"),
-    Row(
-        24,
-        "Ray loses a request or a reply",
-        "tried, not proven: with the first four pushes of a task lost in every process a deploy "
-        "fails, says why and is rolled back; milder losses were not tried",
-    ),
+    Row(24, "Ray loses a request or a reply"),
     Row(
         25,
         "head killed, its state lost",

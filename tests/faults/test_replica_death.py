@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from serving.gateway.attempt import STALE_S
 from serving.routing import breaker
+from serving.routing.retry import BUDGET_FLOOR
 from serving.snapshot import Load
 from tests.fakes import (
     Behaviour,
@@ -23,10 +25,11 @@ from tests.fakes import (
     hangs,
     hangs_after,
     refuses,
+    streams,
 )
 from tests.faults.control import Control
 from tests.faults.site import Faulty, Site, replicas, until
-from tests.serving.gateway.rig import QUICK
+from tests.serving.gateway.rig import QUICK, Reply
 
 DEAD_ENGINE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -77,6 +80,27 @@ async def test_02_a_replica_that_is_gone_costs_one_refused_connect(faulty: Fault
     assert [record["attempts"] for record in records] == [2, 1, 1]
 
 
+async def test_02_who_finds_a_dead_replica_goes_on_whatever_is_retried_already(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request is its probe, and goes to the other one, where all stay for long."""
+    monkeypatch.setattr(breaker, "HOLD_S", 0.0)
+    one, two = preferred()
+    goes_on = asyncio.Event()
+    two.behaviour = streams("a", "b", pause=goes_on)
+    calls: list[asyncio.Task[Reply]] = []
+    async with faulty(one, two) as site:
+        await one.stop()
+        while len(calls) < BUDGET_FLOOR + 2:
+            calls.append(asyncio.create_task(site.chat(stream=True)))
+            await two.until(lambda: two.running == len(calls))
+        goes_on.set()
+        assert {(await call).events[-1] for call in calls} == {"[DONE]"}
+        site.heals()
+        records = await site.invariants_hold()
+    assert [record["attempts"] for record in records] == [2] * len(calls)
+
+
 async def test_02_the_only_replica_gone_is_503_and_asked_again_when_it_is_back(
     faulty: Faulty,
 ) -> None:
@@ -102,6 +126,18 @@ async def test_03_killed_mid_stream_ends_with_an_error_event(
         [record] = await site.invariants_hold()
     assert (record["outcome"], record["completion_tokens"]) == ("cut", 1)
     assert record["attempts"] == 1
+
+
+async def test_21_a_replica_whose_node_is_cut_off_is_found_by_the_kernel(faulty: Faulty) -> None:
+    """No network can be cut here; what the kernel was asked to do can be seen."""
+    [one] = replicas(1)
+    async with faulty(one) as site:
+        assert (await site.chat()).status == 200
+        [upstream] = site.core._upstreams.values()
+        [connection] = upstream.pool._all
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 20_000
 
 
 async def test_04_hung_before_the_first_token_it_is_left_for_another_and_comes_back(
@@ -135,6 +171,25 @@ async def test_04_a_probe_costs_its_client_little(
         await one.start()
         assert (await site.chat(stream=True)).events[-1] == "[DONE]"
         assert len(one.calls) == 1
+
+
+async def test_04_the_only_replica_is_given_its_time_though_it_is_a_probe(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(call: Call) -> None:
+        await asyncio.sleep(5 * QUICK.tick_s)
+        await answers(call)
+
+    monkeypatch.setattr(breaker, "HOLD_S", 0.0)
+    [one] = replicas(1)
+    async with faulty(one, deadlines=replace(QUICK, probe_token_s=0.0)) as site:
+        await one.stop()
+        assert (await site.chat()).status == 503
+        assert site.core.left_out() == (one.replica_id,)
+        one.script = [slowly]
+        await one.start()
+        site.strikes()
+        assert (await site.chat(stream=True)).events[-1] == "[DONE]"
 
 
 async def test_04_a_stream_that_stops_is_cut_by_the_watchdog(faulty: Faulty) -> None:
@@ -212,7 +267,7 @@ async def test_04_a_stream_that_starves_beside_others_is_no_hang(faulty: Faulty)
 async def test_04_whole_answers_show_too_that_a_replica_does_not_hang(faulty: Faulty) -> None:
     one, two = preferred()
     one.script = [hangs]
-    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=0.3)) as site:
+    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=1.0)) as site:
         stream = asyncio.create_task(site.chat(stream=True))
         await one.until(lambda: one.running == 1)
         while not stream.done():

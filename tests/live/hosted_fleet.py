@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,23 @@ ASK_DASHBOARD = (
     "print(urllib.request.urlopen(ask, timeout=20).read().decode())"
 )
 COMMON = ("--block", "--disable-usage-stats", "--resources", '{"slot": 2}')
+#: What a killed raylet leaves ends within seconds.
+GONE_S = 60.0
 SMALL = ("--object-store-memory", "100000000", "--include-log-monitor", "false")
 
 
 class HostedFleet(LiveFleet):
     """The first host is the head; commands run there."""
 
-    def __init__(self, hosts: Hosts, port: int) -> None:
+    def __init__(self, hosts: Hosts, port: int, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` of Ray's own, as variables of its processes."""
         super().__init__(port, 0)
         (self.home / "ray_token").write_text("b" * 64)
         self.hosts = hosts
         #: That clients talk to.
         self.host = 1
         self._rays: dict[int, subprocess.Popen[bytes]] = {}
+        self._settings = settings or {}
 
     @property
     def base_url(self) -> str:
@@ -47,6 +52,7 @@ class HostedFleet(LiveFleet):
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.home / "ray_token"),
             "RAY_ADDRESS": f"{self.hosts.address(1)}:6379",
+            **self._settings,
         }
 
     def start_ray(self, number: int) -> None:
@@ -71,6 +77,17 @@ class HostedFleet(LiveFleet):
         """A host's processes end at once, as if it had lost its power."""
         ray = self._rays.pop(number)
         signal_all(session_members(ray.pid), signal.SIGKILL)
+        ray.wait()
+
+    def kill_raylet(self, number: int) -> None:
+        """Ray's own daemon of a host; what it started ends by itself."""
+        mine = session_members(self._rays[number].pid)
+        signal_all([pid for pid in mine if is_raylet(pid)], signal.SIGKILL)
+
+    def forget(self, number: int) -> None:
+        """Waits until nothing of a host's Ray runs any more, so that it can be started again."""
+        ray = self._rays.pop(number)
+        assert wait_until_gone(ray.pid, GONE_S) == []
         ray.wait()
 
     def flotilla(self, *arguments: str) -> str:
@@ -117,4 +134,8 @@ class HostedFleet(LiveFleet):
 
 def is_daemon(pid: int) -> bool:
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"/raylet/raylet" in command or b"gcs_server" in command or b"ray\0start" in command
+    return is_raylet(pid) or b"gcs_server" in command or b"ray\0start" in command
+
+
+def is_raylet(pid: int) -> bool:
+    return b"/raylet/raylet" in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -79,8 +79,16 @@ class Hosts:
             check=False,
         )
 
+    def cut_off(self, number: int) -> None:
+        """Nothing reaches a host any more, and nothing comes from it."""
+        _ip("link", "set", self._link(number), "down")
+
+    def join(self, number: int) -> None:
+        """Undoes `cut_off`."""
+        _ip("link", "set", self._link(number), "up")
+
     def _add(self, number: int) -> None:
-        name, link = self._name(number), f"{self._prefix}ve{number}"
+        name, link = self._name(number), self._link(number)
         _ip("netns", "add", name)
         _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
         _ip("link", "set", link, "master", self._bridge, "up")
@@ -93,6 +101,9 @@ class Hosts:
         for number in self.numbers:
             _ip("netns", "del", self._name(number), check=False)
         _ip("link", "del", self._bridge, check=False)
+
+    def _link(self, number: int) -> str:
+        return f"{self._prefix}ve{number}"
 
     def _name(self, number: int) -> str:
         return f"{self._prefix}host{number}"

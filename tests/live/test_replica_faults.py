@@ -3,6 +3,7 @@ of an engine, so these are for the heavier tests.
 """
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from serving.replica.past import FOLDER
 from serving.replica.warden import members
 from tests.live import memory_cage
 from tests.live.aftermath import Fault
@@ -35,6 +37,10 @@ SEEN_S = 5.0
 #: A hang is seen by the watchdog between two tokens, or by Serve's checks, whoever is first.
 HANG_S = 60.0
 STORM_CALLS, STORM_TOKENS = 10, 700
+#: An engine's start on a busy machine.
+START_S = 420.0
+#: So many replicas that have just become ready die.
+SHORT_LIVES = 2
 GRAMMAR = {
     "response_format": {
         "type": "json_schema",
@@ -170,3 +176,40 @@ def test_15_a_full_cache_slows_requests_down_and_fails_none(pair: LiveFleet, fau
     assert set(fault.kinds) == {COMPLETE}
     assert preempted() > before
     fault.measured("requests preempted", preempted() - before, f"times, {STORM_CALLS} clients")
+
+
+def test_09_a_replica_that_dies_whenever_it_is_ready_starts_later_each_time_and_is_named(
+    pair: LiveFleet, fault: Fault
+) -> None:
+    others = {name: pair.replica(name)["pid"] for name in ("demo.0", "twin.0")}
+    leader = pair.replica("twin.1")["pid"]
+    fault.strikes()
+    with fault.crowd("twin", clients=1):
+        os.kill(leader, signal.SIGKILL)
+        for lives in range(1, SHORT_LIVES + 1):
+            leader = successor(pair, "twin.1", leader)
+            os.kill(leader, signal.SIGKILL)
+            wait_for(lambda n=lives: short_lives(pair) == n or None, "a next life", START_S)  # type: ignore[misc]
+        successor(pair, "twin.1", leader)
+    assert set(fault.kinds) <= {COMPLETE, CUT}
+    assert fault.kinds[CUT] <= SHORT_LIVES + 1
+    assert {name: pair.replica(name)["pid"] for name in others} == others
+    assert any(note.startswith("twin.1 died ") for note in pair.status()["notes"])
+    fault.measured("starts until it lived", SHORT_LIVES + 1, "")
+
+
+def successor(fleet: LiveFleet, application: str, old: int) -> int:
+    """The leader after `old`, as soon as it is ready."""
+
+    def look() -> int | None:
+        found = [each for each in fleet.replicas() if each["application"] == application]
+        is_new = found and found[0]["state"] == "ready" and found[0]["pid"] != old
+        return int(found[0]["pid"]) if is_new else None
+
+    return wait_for(look, f"a new {application}", START_S)
+
+
+def short_lives(fleet: LiveFleet) -> int:
+    """In a row, before the life that `twin.1` has begun."""
+    life = json.loads((fleet.home / FOLDER / "twin.1.json").read_text())
+    return int(life["short_lives"])

@@ -39,6 +39,11 @@ def test_who_leaves_out_which_replica_and_what_is_in_quarantine_is_noted() -> No
     ]
 
 
+def test_a_replica_without_a_place_is_noted_with_the_reason() -> None:
+    view = fleet_status({}, {"scaling": {"blocked": {"m.1": "needs 8, 0 are free"}}})
+    assert view["notes"] == ["m.1 is blocked: needs 8, 0 are free"]
+
+
 def test_where_nothing_is_wrong_nothing_is_noted() -> None:
     report = asdict(GatewayReport("gateway.1", "n", 1, "n:8000"))
     assert fleet_status({}, {"gateways": [report], "quarantined": 0})["notes"] == []

@@ -8,6 +8,7 @@ from ops.dashboard.view.cluster import ClusterView
 from ops.dashboard.view.health import Health
 from ops.dashboard.view.model import ModelView
 from ops.dashboard.view.replica import ReplicaView
+from ops.fleet_status import blocks
 
 #: More is no reading for five seconds.
 MOST_SHOWN = 8
@@ -66,6 +67,7 @@ def _fleet_wide(facts: Facts) -> Iterator[str]:
     why = (facts.controller.get("scaling") or {}).get("why", {}).get("", "")
     if why:
         yield why
+    yield from blocks(facts.controller)
     count = facts.controller.get("quarantined", 0)
     if count:
         yield f"{count} requests that replicas died with are refused now"
