@@ -42,7 +42,7 @@ from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
 from serving.limits.account import Hold
 from serving.limits.gate import Gate
-from serving.metrics.token import metrics_token
+from serving.metrics.token import metrics_token, requests_token
 from serving.protocol import Checked, check_chat, check_completion
 from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Breaker, Symptom
@@ -128,6 +128,11 @@ class GatewayCore:
         """What opens this gateway's metrics; empty before the first snapshot."""
         return self._token and metrics_token(self._token)
 
+    @property
+    def requests_token(self) -> str:
+        """What opens the list of its requests in flight; empty before the first snapshot."""
+        return self._token and requests_token(self._token)
+
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
         if self._key_news is KeyNews.CURRENT:
@@ -208,7 +213,8 @@ class GatewayCore:
         except ApiError as error:
             exchange.fail(error)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", exchange.id, fault.where(error))
+            extra = {"request_id": exchange.id}
+            _log.error("request %s: %s", exchange.id, fault.where(error), extra=extra)
             exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
 
     def _serve(self, exchange: Exchange) -> None:

@@ -21,6 +21,7 @@ from serving.gateway.dispatch import Dispatch
 from serving.gateway.ending import refused_by, unfinished
 from serving.gateway.exchange import Exchange
 from serving.gateway.refusal import NotTaken, upstream
+from serving.in_flight import RequestInFlight, RequestPhase
 from serving.limits.account import Hold
 from serving.protocol import Checked
 from serving.usage import Outcome
@@ -105,6 +106,36 @@ class Job:
             self._reason = reason
             self._task.cancel()
 
+    # Who looks
+    @property
+    def started_s(self) -> float:
+        return self._bill.started_s
+
+    def seen(self, now_s: float) -> RequestInFlight:
+        """As it stands at this moment."""
+        bill, exchange = self._bill, self._exchange
+        return RequestInFlight(
+            id=exchange.id,
+            key_id=exchange.key_id,
+            tenant=exchange.tenant,
+            model_asked=bill.asked.name,
+            model_answers=bill.model.name,
+            replica_id=bill.replica_id,
+            phase=self._phase(),
+            age_s=now_s - bill.started_s,
+            tokens=bill.counted().completion_tokens if self._checked.streams else None,
+            attempts=bill.attempts,
+        )
+
+    def _phase(self) -> RequestPhase:
+        if self._dispatch is None:
+            return RequestPhase.WAIT if self._has_waited else RequestPhase.FIT
+        if not self._bill.attempts:
+            return RequestPhase.QUEUE
+        if not self._checked.streams:
+            return RequestPhase.COMPUTE
+        return RequestPhase.STREAM if self._exchange.is_started else RequestPhase.PREFILL
+
     # The way to the end
     async def _run(self) -> None:
         try:
@@ -119,7 +150,8 @@ class Job:
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", self._exchange.id, fault.where(error))
+            extra = {"request_id": self._exchange.id}
+            _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
             error.__traceback__ = None
         finally:

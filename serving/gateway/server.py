@@ -13,6 +13,7 @@ from serving.bounds import WRITE_BUFFER_BYTES
 from serving.gateway.certificate import Certificate
 from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
+from serving.gateway.exchange import Job
 from serving.gateway.handover import steer, unsteer
 from serving.gateway.silence import give_up_after
 from serving.gateway.tls import Handshakes, TlsConnection
@@ -51,6 +52,13 @@ class Server:
     def connections(self) -> int:
         """Clients that have shaken hands, where there is a handshake."""
         return len(self._connections)
+
+    def jobs(self) -> Iterator[Job]:
+        """Of all requests in flight."""
+        for connection in self._connections:
+            job = connection.job
+            if job is not None:
+                yield job
 
     async def start(self, sock: socket.socket) -> None:
         loop = self._core.loop
