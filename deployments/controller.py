@@ -17,7 +17,7 @@ from typing import Any
 from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
-from deployments.deployed import Deployed, from_config
+from deployments.deployed import Deployed, deployed_of, least_of
 from deployments.errors import DeploymentError
 from deployments.event import Sight
 from deployments.facts import facts_of
@@ -38,7 +38,7 @@ from deployments.recent import Recent
 from deployments.scrape_targets import Targets, targets
 from deployments.scraping import Scraping
 from deployments.serve_control import ServeControl
-from serving.keystore import home, secret_file
+from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.metrics.exposition import Reading
 from serving.metrics.token import metrics_token
@@ -70,7 +70,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._settled_at_s = time.monotonic() + SETTLE_S
-        token = secret_file(home() / "internal_token")
+        token = secret_file(home() / INTERNAL_TOKEN_FILE)
         self._registry = Registry(token, version=time.time_ns())
         self._lending = Lending(home() / "shares")
         self._restarts = Restarts()
@@ -85,25 +85,49 @@ class Controller:
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
         self._autoscaler: Autoscaler | None = None
+        #: The replicas of each model where nobody changes their number.
+        self._least: Mapping[str, int] = {}
+        #: The autoscaler's, and what it talks to.
         self._loop: asyncio.Task[None] | None = None
+        self._control: ServeControl | None = None
         self._chronicle = Chronicle(home(), self._sight)
         #: Opened with the first look at our health, which is before anybody is sent here.
         self._socket: ControlSocket | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """The fleet and its inventory, from whoever deployed them. Raises ValueError."""
-        deployed = from_config(user_config)
-        self._chronicle.deployed(deployed.fleet)
-        if self._autoscaler is not None:
-            self._autoscaler.deployed = deployed
+        """The fleet and its inventory, where it has one, from whoever deployed them. Raises
+        ValueError.
+        """
+        deployed = deployed_of(user_config)
+        if deployed is None:
+            await self._leave_alone(least_of(user_config))
             return
+        self._chronicle.deployed(deployed.fleet)
+        if self._autoscaler is None:
+            self._keep_in_step(deployed)
+        else:
+            self._autoscaler.deployed = deployed
+
+    def _keep_in_step(self, deployed: Deployed) -> None:
         live = node_watch().live_addresses
-        senses = Senses(ServeControl(), self._reports, live, _facts, time.time)
+        self._control = ServeControl()
+        senses = Senses(self._control, self._reports, live, _facts, time.time)
         path = home() / "scaling.json"
         self._autoscaler = Autoscaler(
             deployed, path, senses, self._set_outlooks, self._chronicle.note
         )
         self._loop = asyncio.create_task(self._autoscaler.run())
+
+    async def _leave_alone(self, least: Mapping[str, int]) -> None:
+        """From now on nobody changes the number of replicas."""
+        self._least = least
+        loop, self._loop, self._autoscaler = self._loop, None, None
+        if loop is None or self._control is None:
+            return
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        await self._control.__aexit__()
+        self._set_outlooks(())
 
     async def check_health(self) -> None:
         if self._loop is not None and self._loop.done():
@@ -142,7 +166,7 @@ class Controller:
 
     def _readings(self) -> Iterable[Reading]:
         scaler, registry = self._autoscaler, self._registry
-        wanted = {} if scaler is None else scaler.wanted
+        wanted = self._least if scaler is None else scaler.wanted
         keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
         return readings(self._reports(), wanted, keys)
 

@@ -41,4 +41,12 @@ def dashboard_application(fleet: Fleet) -> dict[str, Any]:
             "gateway": fleet.gateway.model_dump(exclude_none=True, include={"host", "port", "tls"}),
         },
         "deployments": [deployment],
+        **logging_config(fleet),
     }
+
+
+def logging_config(fleet: Fleet) -> dict[str, Any]:
+    """What an application says of the form of its log, which Serve takes over as it runs; nothing
+    where Serve's own is right.
+    """
+    return {"logging_config": {"encoding": "JSON"}} if fleet.logs == "json" else {}

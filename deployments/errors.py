@@ -14,6 +14,7 @@ DeploymentError
 │   ├── ServeUnreachable   nobody answers on the dashboard's port, or not in time
 │   └── ServeRefused       Serve answered, and said no
 ├── LogsUnreadable      Ray's dashboard does not give a process's log
+├── AcceleratorsUnreadable  Ray's dashboard does not tell what accelerators do
 ├── AnotherWriter       one that changes what runs is at work on this machine
 └── StepFailed          an application did not come up; says whether the config before is back
 """
@@ -85,6 +86,10 @@ class ServeRefused(ServeError):
 
 class LogsUnreadable(DeploymentError):
     """Ray's dashboard does not give a process's log."""
+
+
+class AcceleratorsUnreadable(DeploymentError):
+    """Ray's dashboard does not tell what its agents measure of accelerators."""
 
 
 class AnotherWriter(DeploymentError):

@@ -4,7 +4,7 @@ them.
 
 import posixpath
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -77,6 +77,9 @@ class Fleet(Strict):
     #: The URL of an OpenTelemetry collector that takes spans as OTLP over HTTP, such as
     #: `http://10.0.0.9:4318/v1/traces`; without it nothing is traced.
     traces: str | None = Field(default=None, pattern=r"^https?://[^\s@/]+/\S+$", max_length=1024)
+    #: How the processes log: `text` for people, or a line of JSON each; changing it restarts
+    #: nothing. Requests have a log of their own: `gateway: {access_log}`.
+    logs: Literal["text", "json"] = "text"
     #: The inventory that this fleet is for; a path from the fleet file, absolute once it is loaded.
     inventory: str | None = Field(default=None, min_length=1, max_length=1024)
     #: By the name that clients send; in the order of the listing of models.

@@ -8,7 +8,7 @@ from os import environ
 import aiohttp
 
 from deployments.errors import LogsUnreadable
-from deployments.ray_token import ray_token
+from deployments.ray_token import ray_headers
 from deployments.serve_control import ADDRESS_VARIABLE, DEFAULT_ADDRESS, Process
 
 LIST_PATH = "/api/v0/logs"
@@ -24,10 +24,9 @@ class ProcessLogs:
     """Use as an async context manager."""
 
     def __init__(self) -> None:
-        token = ray_token()
         self._address = environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS).rstrip("/")
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers=ray_headers(),
             timeout=aiohttp.ClientTimeout(sock_connect=CALL_DEADLINE_S),
             connector=aiohttp.TCPConnector(limit=0),
         )

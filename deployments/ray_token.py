@@ -4,6 +4,12 @@ from os import environ
 from pathlib import Path
 
 
+def ray_headers() -> dict[str, str]:
+    """What a call to Ray's dashboard carries."""
+    token = ray_token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def ray_token() -> str:
     """The cluster's token, found where Ray looks for it; empty when there is none."""
     if token := environ.get("RAY_AUTH_TOKEN"):

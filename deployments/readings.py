@@ -21,7 +21,7 @@ class Keys:
 
 
 def readings(reports: Reports, wanted: Mapping[str, int], keys: Keys) -> Iterator[Reading]:
-    """`wanted` are the replicas of each model; empty where nobody scales."""
+    """`wanted` are the replicas of each model, as demand asks for them or as the fleet does."""
     yield Reading(families.GATEWAYS, len(reports.gateways))
     yield from _replicas(reports, wanted)
     yield from by_value(families.REPLICAS_WANTED, wanted)

@@ -19,8 +19,8 @@ import msgspec
 
 from cluster.inventory import Inventory
 from cluster.label import ADDRESS_LABEL, HEAD_RESOURCE
-from deployments.dashboard import dashboard_application
-from deployments.deployed import Deployed
+from deployments.dashboard import dashboard_application, logging_config
+from deployments.deployed import Deployed, told_without_inventory
 from deployments.fleet import Fleet
 from deployments.gateways import GATEWAYS_PER_NODE, MAX_GATEWAYS
 from deployments.held import SELECTORS
@@ -91,22 +91,24 @@ def ingress_application(fleet: Fleet, inventory: Inventory | None = None) -> dic
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0},
     }
-    controller: dict[str, Any] = {
+    controller = {
         "name": CONTROLLER_DEPLOYMENT,
         "num_replicas": 1,
         "max_ongoing_requests": CONTROLLER_CALLS,
         "health_check_period_s": INGRESS_HEALTH_PERIOD_S,
         "health_check_timeout_s": HEALTH_TIMEOUT_S,
         "ray_actor_options": {"num_cpus": 0, "resources": {HEAD_RESOURCE: 0.001}},
+        "user_config": told_without_inventory(fleet)
+        if inventory is None
+        else Deployed(fleet, inventory).to_config(),
     }
-    if inventory is not None:
-        controller["user_config"] = Deployed(fleet, inventory).to_config()
     return {
         "name": INGRESS_APPLICATION,
         "route_prefix": None,
         "import_path": INGRESS_IMPORT_PATH,
         "args": fleet.gateway.model_dump(exclude_none=True, exclude={"routing", "access_log"}),
         "deployments": [gateway, controller],
+        **logging_config(fleet),
     }
 
 
@@ -226,6 +228,7 @@ def replica_application(
         "import_path": REPLICA_IMPORT_PATH,
         "args": spec.to_args(),
         "deployments": [{**_replica_deployment(spec, model), **_selectors(addresses)}],
+        **logging_config(fleet),
     }
 
 

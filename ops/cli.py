@@ -25,6 +25,7 @@ from ops.commands.plan import plan
 from ops.commands.ray import ray
 from ops.commands.render import render
 from ops.commands.render_cluster import render_cluster
+from ops.commands.requests import requests
 from ops.commands.simulate import simulate
 from ops.commands.status import status
 from ops.commands.tenants import tenants
@@ -42,6 +43,7 @@ COMMANDS: tuple[click.Command, ...] = (
     deploy,
     status,
     top,
+    requests,
     events,
     logs,
     chat,

@@ -46,6 +46,8 @@ EVENT_MARGIN = 64  # events beyond the tokens asked for, then the engine ignores
 # What we keep.
 SPOOL_RECORDS = 10_000  # usage records in memory when the disk does not take them
 SPOOL_BYTES = 2 * 1024**3  # on a node's disk: six million records, ten minutes at 10,000 a second
+UNDERWAY_REQUESTS = 4_096  # at replicas, of which a killed gateway's successor knows
+UNDERWAY_BYTES = 1_024  # of one of them: its record has about 500
 KEY_CACHE = 4_096  # verified Authorization headers
 PIPELINED_BYTES = 64 * 1024  # unread requests behind the one being answered
 HANDSHAKES = 8_192  # TLS, under way; 10,000 clients may come at once to a pair of gateways
@@ -77,6 +79,9 @@ class Deadlines:
     between_tokens_s: float = 30.0
     #: TCP connect to a replica on the same private network.
     connect_s: float = 2.0
+    #: A connect, and a count, where no other replica is left to ask: a late answer is better than
+    #: none, and a SYN that was lost comes again after 1, 3 and 7 s.
+    lone_s: float = 10.0
     #: Idle upstream connection; below the replica's own keep-alive of 120.
     upstream_idle_s: float = 60.0
     #: An exact token count.

@@ -7,6 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
+#: In Flotilla's folder on the head: what opens the private ports of all parts.
+INTERNAL_TOKEN_FILE = "internal_token"  # noqa: S105 - a name
+
 
 def home() -> Path:
     """Flotilla's own directory on this node, made with mode 0700; `FLOTILLA_HOME` moves it."""

@@ -4,6 +4,8 @@ until the ledger has them.
 Rules
 - A record is in the spool's file before the last byte of its answer leaves, so a killed gateway
   loses none: its successor on the node finds the file.
+- A request that a replica has is noted beside them until its record is there, so a killed gateway
+  does not take it along unseen.
 - A record is never dropped. When the disk takes no more (`SPOOL_BYTES` of the whole folder, or what
   there is) records wait in a bounded buffer in memory; when that is full `is_full` turns true and
   the gateway refuses new work.
@@ -25,6 +27,7 @@ import msgspec
 from serving.bounds import SPOOL_BYTES, SPOOL_RECORDS
 from serving.spool_claim import Claim
 from serving.spool_part import LEAST_PART_BYTES, PART_BYTES, Part, part_path, parts_of
+from serving.spool_underway import Underway, noted
 from serving.usage import UsageRecord
 
 #: Until a disk that took nothing is tried again.
@@ -71,6 +74,7 @@ class Spool:
         self._next = 1 + max((_number(path) for path in self._claim.parts()), default=-1)
         self._spare = self._made()
         self._pour()
+        self._underway = self._noting()
 
     @property
     def folder(self) -> Path:
@@ -102,6 +106,17 @@ class Spool:
         if self._spare is None and part.is_half_full:
             self._make_ready()
 
+    def note(self, record: UsageRecord) -> int | None:
+        """A replica gets this request: what its record is should this gateway be killed meanwhile.
+        Returns what `let_go` takes; None where it could not be noted.
+        """
+        return None if self._underway is None else self._underway.note(self._encode(record))
+
+    def let_go(self, slot: int | None) -> None:
+        """Its record is appended, or it is noted anew."""
+        if slot is not None and self._underway is not None:
+            self._underway.let_go(slot)
+
     # On the way to the ledger
     async def unshipped(self) -> Batch | None:
         """The oldest records that the ledger has not acknowledged. Raises OSError."""
@@ -129,6 +144,9 @@ class Spool:
         self._closing.set()
         if self._making is not None:
             await self._making
+        underway, self._underway = self._underway, None
+        if underway is not None:
+            underway.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -148,6 +166,18 @@ class Spool:
     def _remake(self) -> bool:
         self._spare = self._made()
         return self._spare is not None
+
+    def _noting(self) -> Underway | None:
+        """What a namesake had under way when it was killed is recorded first."""
+        path = self._claim.underway
+        try:
+            self._buffer.extend(noted(path).splitlines())
+            self._pour()
+            path.unlink(missing_ok=True)
+            return Underway(path)
+        except OSError as error:
+            self._complain(error)
+            return None
 
     # Parts
     def _pour(self) -> None:

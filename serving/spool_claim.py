@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from serving.spool_part import parts_of
+from serving.spool_underway import SUFFIX, underway_path
 
 #: Gateways of one name in one folder; on a node's own folder names are random.
 _NAMESAKES = 100
@@ -47,9 +48,14 @@ class Claim:
         """What the spool's last owner left."""
         return parts_of(self._folder).get(self.name, [])
 
+    @property
+    def underway(self) -> Path:
+        """Where its last owner noted what replicas had; there need be none."""
+        return underway_path(self._folder, self.name)
+
     def release(self) -> None:
-        """Lets go of it, and removes the lock of a spool without parts."""
-        if not self.parts():
+        """Lets go of it, and removes the lock of a spool that holds nothing."""
+        if not (self.parts() or self.underway.exists()):
             _lock(self._folder, self.name).unlink(missing_ok=True)
         os.close(self._handle)
 
@@ -57,7 +63,8 @@ class Claim:
 def spools_in(folder: Path) -> list[str]:
     """Names of all that left something, if only a lock."""
     locks = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
-    return sorted(locks | set(parts_of(folder)))
+    noting = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
+    return sorted(locks | noting | set(parts_of(folder)))
 
 
 def _lock(folder: Path, name: str) -> Path:

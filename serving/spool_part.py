@@ -32,7 +32,7 @@ class Part:
         """Makes the file. Raises OSError and leaves nothing behind."""
         self.path = path
         #: None when it is sealed.
-        self._map: mmap.mmap | None = _mapped(path, size_bytes)
+        self._map: mmap.mmap | None = mapped(path, size_bytes)
         self._size = size_bytes
         self.used = 0
         self.shipped = 0
@@ -96,7 +96,8 @@ class Part:
             os.truncate(self.path, self.used)
 
 
-def _mapped(path: Path, size_bytes: int) -> mmap.mmap:
+def mapped(path: Path, size_bytes: int) -> mmap.mmap:
+    """A new file with all its room, as memory. Raises OSError and leaves nothing behind."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.posix_fallocate(handle, 0, size_bytes)
@@ -111,7 +112,11 @@ def _mapped(path: Path, size_bytes: int) -> mmap.mmap:
 
 def batches(path: Path) -> Iterator[bytes]:
     """The lines of a part that nobody writes to any more. Raises OSError."""
-    data = path.read_bytes()
+    return cut(path.read_bytes())
+
+
+def cut(data: bytes) -> Iterator[bytes]:
+    """Whole lines, as many as are sent at a time."""
     start, end = 0, data.rfind(b"\n") + 1
     while start < end:
         cut = data.rfind(b"\n", start, start + BATCH_BYTES) + 1 or data.find(b"\n", start) + 1

@@ -11,7 +11,8 @@ class Outcome(StrEnum):
     """How an accepted request ended."""
 
     COMPLETE = "complete"
-    #: Failed after the first byte; the client has an error event.
+    #: Failed after the first byte; the client has an error event. Or a replica had it when its
+    #: gateway was killed, and the client's connection broke.
     CUT = "cut"
     CLIENT_GONE = "client_gone"
     #: The engine answered with a refusal of the request itself.

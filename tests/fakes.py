@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
+from tests.incoming import Incoming
 
 TOKEN = "internal-token"
 CREATED = 1_723_728_526
@@ -349,8 +350,9 @@ class FakeReplica:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        incoming = Incoming(reader)
         try:
-            while await self._one(reader, writer):
+            while await self._one(incoming, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -359,36 +361,36 @@ class FakeReplica:
             self._writers.discard(writer)
             self._note()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    async def _one(self, incoming: Incoming, writer: asyncio.StreamWriter) -> bool:
+        head = (await incoming.head()).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
-        raw = await reader.readexactly(int(headers.get("content-length", "0")))
+        raw = await incoming.exactly(int(headers.get("content-length", "0")))
         call = Call(self, writer, first.split(" ")[1], headers, json.loads(raw))
         taken = (f"Bearer {self.token}", f"Bearer {self.old_token}")
         if headers.get("authorization") not in taken:
             await call.reply_json({"error": "Unauthorized"}, 401)
             return True
         if call.path == "/tokenize":
-            return await self._tokenize(call, reader)
+            return await self._tokenize(call, incoming)
         self.calls.append(call)
         behaviour = self.script.pop(0) if self.script else self.behaviour
-        return await self._run(behaviour(call), reader)
+        return await self._run(behaviour(call), incoming)
 
-    async def _tokenize(self, call: Call, reader: asyncio.StreamReader) -> bool:
+    async def _tokenize(self, call: Call, incoming: Incoming) -> bool:
         self.counts += 1
         count = self.count
         if count is None:
-            return await self._run(hangs(call), reader)
+            return await self._run(hangs(call), incoming)
         await call.reply_json({"count": count(call.body), "max_model_len": self.window_tokens})
         return True
 
-    async def _run(self, work: Awaitable[None], reader: asyncio.StreamReader) -> bool:
+    async def _run(self, work: Awaitable[None], incoming: Incoming) -> bool:
         """Works until done or until the caller's connection closes."""
         self.running += 1
         self._note()
         job = asyncio.ensure_future(work)
-        left = asyncio.ensure_future(reader.read(1))
+        left = asyncio.ensure_future(incoming.end())
         try:
             await asyncio.wait((job, left), return_when=asyncio.FIRST_COMPLETED)
             if job.done() and not isinstance(job.exception(), ConnectionError):

@@ -52,13 +52,15 @@ class Pages:
 
     # Looking
     async def overview(self, request: Request) -> Response:
-        return page(overview(await self._watch.fresh(), signed_in(request)))
+        ticket, panels = await self._watch.hand_out()
+        return page(overview(panels, ticket, signed_in(request)))
 
-    async def live(self, _: Request) -> Response:
+    async def live(self, request: Request) -> Response:
         """Server-sent events, each with the HTML of a part of the page that has changed."""
         if self._watch.is_full:
             return PlainTextResponse("Too many pages are open: close some.", 503)
-        return StreamingResponse(_events(self._watch.news()), media_type="text/event-stream")
+        news = self._watch.news(request.query_params.get("ticket", ""))
+        return StreamingResponse(_events(news), media_type="text/event-stream")
 
     async def search(self, request: Request) -> Response:
         text = request.query_params.get("text", "").strip()[:SEARCH_CHARS]

@@ -18,6 +18,7 @@ from ray.serve import Application
 
 from deployments.dashboard import DASHBOARD_DEPLOYMENT
 from deployments.fleet import Gateway
+from deployments.node_agents import NodeAgents
 from deployments.serve_control import ServeControl
 from ops.dashboard.app import app
 from ops.dashboard.deploys import Deploys
@@ -27,9 +28,11 @@ from ops.dashboard.server import Server
 from ops.dashboard.source import FleetSource
 from ops.dashboard.watch import Watch
 from ops.endpoint import address_of
+from ops.in_flight_client import InFlightClient
 from serving.controller_handle import over_grpc
 from serving.gateway.server import listen
-from serving.keystore import home, secret_file
+from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
+from serving.serve_log import join_serve_log
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
 
 KEY_FILE = "dashboard_key"
@@ -37,9 +40,12 @@ KEY_FILE = "dashboard_key"
 
 class Dashboard:
     async def __init__(self, host: str, port: int, gateway: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+        join_serve_log()
         handle = serve.get_deployment_handle(CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION)
         self._control = ServeControl()
-        source = FleetSource(over_grpc(handle), self._control)
+        self._requests = InFlightClient(secret_file(home() / INTERNAL_TOKEN_FILE))
+        self._agents = NodeAgents()
+        source = FleetSource(over_grpc(handle), self._control, self._requests, self._agents)
         watch = Watch(source)
         door = Door(secret_file(home() / KEY_FILE), host, time.monotonic, secrets.token_urlsafe)
         chat = Playground(address_of(Gateway.model_validate(gateway)))
@@ -66,6 +72,8 @@ class Dashboard:
         await self._deploys.close()
         await server.stop()
         await self._control.__aexit__()
+        await self._requests.__aexit__()
+        await self._agents.__aexit__()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -19,7 +19,7 @@ from pathlib import Path
 from cluster.inventory import Inventory
 from cluster.problem import Problem
 from deployments.apply import Control, Patience, Progress
-from deployments.deployed import from_config
+from deployments.deployed import deployed_of
 from deployments.errors import AnotherWriter, DeploymentError, FileInvalid
 from deployments.fleet import Fleet
 from deployments.ledger.notes import begun, noted
@@ -152,9 +152,10 @@ class Deploys:
 def _inventory(applications: dict[str, Application]) -> Inventory:
     """Rule 2."""
     config = user_config(applications, INGRESS_APPLICATION, CONTROLLER_DEPLOYMENT)
-    if not config:
+    deployed = deployed_of(config)
+    if deployed is None:
         raise CommandNeeded("the fleet that runs was deployed without an inventory")
-    return from_config(config).inventory
+    return deployed.inventory
 
 
 def _shown(wanted: Wanted, proposal: Proposal) -> PlanView:

@@ -7,7 +7,9 @@ from typing import Any
 from deployments.deployed import Deployed
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import AuditRow, KeyRow, TenantRow, UsageRow
+from deployments.node_agents import Measured
 from deployments.serve_control import Application
+from serving.in_flight import NOTHING_IN_FLIGHT, InFlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,11 @@ class Facts:
     controller: Mapping[str, Any] = field(default_factory=dict)
     #: None where it was deployed without an inventory.
     deployed: Deployed | None = None
+    #: What is known of accelerators, by the address of their node.
+    measured: Mapping[str, tuple[Measured, ...]] = field(default_factory=dict)
     books: Books = Books()
+    #: As gateways told it a moment ago.
+    in_flight: InFlight = NOTHING_IN_FLIGHT
     #: Newest first.
     recent: tuple[UsageLine, ...] = ()
     #: Which parts did not answer, and why.

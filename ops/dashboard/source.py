@@ -1,5 +1,6 @@
-"""Where the dashboard's facts come from, and who does what it is asked to do: Serve's control API
-and the Controller. A part that does not answer in time is named, and its last word stands.
+"""Where the dashboard's facts come from, and who does what it is asked to do: Serve's control API,
+the Controller and the gateways. A part that does not answer in time is named, and its last word
+stands; requests in flight have no last word: what a gateway does not tell is not shown.
 """
 
 import asyncio
@@ -7,12 +8,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from deployments.deployed import Deployed, from_config
+from deployments.deployed import Deployed, deployed_of
 from deployments.ledger.acts import Act
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Reply, SumUsage
+from deployments.node_agents import NodeAgents
 from deployments.serve_control import Application, ServeControl, user_config
 from ops.dashboard.facts import Books, Facts
+from ops.in_flight_client import InFlightClient
 from ops.model_logs import lines_of, processes_of
 from ops.period import first_of_month, today
 from serving.snapshot import CONTROLLER_DEPLOYMENT, INGRESS_APPLICATION
@@ -23,6 +26,8 @@ ASK_DEADLINE_S = 3.0
 ACT_DEADLINE_S = 20.0
 #: The ledger is asked seldom: keys and usage change slowly.
 BOOKS_PERIOD_S = 5.0
+#: So often Ray's agents measure.
+MEASURED_PERIOD_S = 5.0
 #: Ray's agent on the replica's node reads the file.
 LOG_DEADLINE_S = 15.0
 LOG_LINES = 200
@@ -44,30 +49,43 @@ class Source(Protocol):
 class FleetSource:
     """`controller` is a Serve handle."""
 
-    def __init__(self, controller: Any, control: ServeControl) -> None:
+    def __init__(
+        self,
+        controller: Any,
+        control: ServeControl,
+        requests: InFlightClient,
+        agents: NodeAgents,
+    ) -> None:
         self._controller = controller
         self._control = control
+        self._requests = requests
+        self._agents = agents
         self._known: dict[str, Any] = {}
         self._problems: dict[str, str] = {}
-        self._books_due_s = 0.0
+        #: When what is asked for seldom is due again, by its part.
+        self._due_s: dict[str, float] = {}
         #: The config that was read last, and what it says.
         self._deployed: tuple[Any, Deployed | None] = (None, None)
 
     async def facts(self) -> Facts:
-        """Never fails, and takes no longer than a deadline."""
+        """Never fails, and takes no longer than two deadlines."""
         await asyncio.gather(
             self._ask("Serve", self._control.applications),
             self._ask("Controller", self._controller.status.remote),
             self._ask("requests", lambda: self.recent(RECENT_SHOWN)),
-            self._ask_books(),
+            self._ask_seldom("ledger", self._books, BOOKS_PERIOD_S),
+            self._ask_seldom("accelerators", self._agents.accelerators, MEASURED_PERIOD_S),
         )
-        applications = self._known.get("Serve", {})
+        applications, controller = self._known.get("Serve", {}), self._known.get("Controller", {})
+        in_flight = await self._requests.ask(controller.get("gateways", ()))
         return Facts(
             at_s=time.time(),
             applications=applications,
-            controller=self._known.get("Controller", {}),
+            controller=controller,
             deployed=self._read(applications),
+            measured=self._known.get("accelerators", {}),
             books=self._known.get("ledger", Books()),
+            in_flight=in_flight,
             recent=self._known.get("requests", ()),
             problems=tuple(f"{part}: {why}" for part, why in self._problems.items()),
         )
@@ -79,7 +97,7 @@ class FleetSource:
     async def perform(self, act: Act, who: str) -> Reply:
         async with asyncio.timeout(ACT_DEADLINE_S):
             reply: Reply = await self._controller.perform.remote(act, who)
-        self._books_due_s = 0.0
+        self._due_s.pop("ledger", None)
         return reply
 
     async def log(self, application: str) -> tuple[str, ...]:
@@ -99,11 +117,13 @@ class FleetSource:
         else:
             self._problems.pop(part, None)
 
-    async def _ask_books(self) -> None:
+    async def _ask_seldom(
+        self, part: str, call: Callable[[], Awaitable[Any]], period_s: float
+    ) -> None:
         now_s = time.monotonic()
-        if now_s >= self._books_due_s:
-            self._books_due_s = now_s + BOOKS_PERIOD_S
-            await self._ask("ledger", self._books)
+        if now_s >= self._due_s.get(part, 0.0):
+            self._due_s[part] = now_s + period_s
+            await self._ask(part, call)
 
     async def _books(self) -> Books:
         month = SumUsage(first_of_month(), today(), ("key",))
@@ -118,5 +138,5 @@ class FleetSource:
         """The fleet and the inventory that the Controller was given, read when they changed."""
         config = user_config(applications, INGRESS_APPLICATION, CONTROLLER_DEPLOYMENT)
         if config != self._deployed[0]:
-            self._deployed = (config, from_config(config) if config else None)
+            self._deployed = (config, deployed_of(config))
         return self._deployed[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 
 from ops.dashboard.facts import Facts
@@ -15,6 +16,8 @@ LOOK_PERIOD_S = 1.0
 #: A page of a look this old is made anew for who comes.
 FRESH_S = 1.5
 MOST_VIEWERS = 64
+#: Pages that have not asked for news yet; one that comes later is told everything.
+MOST_HANDED_OUT = 16
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ class Watch:
         self._news = asyncio.Event()
         self.page: Page = page(Facts(0.0))
         self.panels: dict[str, Panel] = {}
+        #: What pages were given, by their tickets.
+        self._handed_out: dict[str, dict[str, Panel]] = {}
 
     @property
     def key_names(self) -> Mapping[str, str]:
@@ -57,6 +62,16 @@ class Watch:
             await self.look()
         return self.panels
 
+    async def hand_out(self) -> tuple[str, dict[str, Panel]]:
+        """The same for a page, with a ticket for the news since. A ticket is for one time: after a
+        lost connection nobody knows what the page has.
+        """
+        ticket, panels = secrets.token_hex(8), await self.fresh()
+        self._handed_out[ticket] = panels
+        if len(self._handed_out) > MOST_HANDED_OUT:
+            del self._handed_out[next(iter(self._handed_out))]
+        return ticket, panels
+
     async def look(self) -> None:
         """Looks once; who waits for news hears of it."""
         async with self._looking:
@@ -66,11 +81,12 @@ class Watch:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self) -> AsyncGenerator[str, None]:
-        """The HTML of what changed, for one viewer; first of everything, since nobody knows what he
-        has. One who reads slowly misses looks and nothing else.
+    async def news(self, ticket: str = "") -> AsyncGenerator[str, None]:
+        """The HTML of what changed since the page with this ticket was made, for one viewer; with a
+        ticket that nobody knows, first of everything. One who reads slowly misses looks and nothing
+        else.
         """
-        known: dict[str, Panel] = {}
+        known = self._handed_out.pop(ticket, {})
         self._viewers += 1
         self._wanted.set()
         try:

@@ -36,8 +36,9 @@ WAITING_SHARE = 1.0
 LEAST_WAITING = 8
 MOST_BYTES = 64 * 1024 * 1024
 #: Of the places, for whoever has less than its share. A sixteenth of them is ahead of what an
-#: engine runs, so an eighth is free in it.
-RESERVED = 0.1875
+#: engine runs, so three are free in it: as many as the numbers of those vary by who have a third of
+#: what it runs and come at random.
+RESERVED = 0.25
 #: The same of prompts that are not computed: of these a few long ones are soon in the way.
 RESERVED_PROMPT = 0.75
 #: A tenant counts as there for so long after its last request.

@@ -114,6 +114,11 @@ class Attempt:
     # What the job calls
     def release(self) -> None:
         """Ends the try; a replica still at work sees its client leave."""
+        # A failure's traceback holds this try, which would hold the failure.
+        del self.done
+        self._let_go()
+
+    def _let_go(self) -> None:
         if not self.is_over and self._connection is not None:
             self._connection.close()
 

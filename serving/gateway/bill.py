@@ -2,7 +2,8 @@
 
 Rules
 - The record is written once, with the first word of how the request ended, and before the last byte
-  that says an answer is complete.
+  that says an answer is complete. What it would be if the gateway were killed is noted before a
+  replica gets the request.
 - What a limit is charged goes by the same numbers, in the same moment.
 """
 
@@ -27,6 +28,7 @@ class Bill:
     __slots__ = (
         "_core",
         "_hold",
+        "_slot",
         "_started_wall_s",
         "answer",
         "asked",
@@ -66,6 +68,8 @@ class Bill:
         #: Of the try under way, or the last.
         self.replica_id = ""
         self.attempts = 0
+        #: Where the spool has noted it.
+        self._slot: int | None = None
         #: What a stream has brought so far.
         self.events: EventFilter | None = None
         #: The engine's word in a whole answer.
@@ -74,6 +78,9 @@ class Bill:
     def sent_to(self, replica_id: str) -> None:
         self.replica_id = replica_id
         self.attempts += 1
+        spool, before = self._core.spool, self._slot
+        self._slot = spool.note(self._recorded(_NO_TOKENS, Outcome.CUT))
+        spool.let_go(before)
 
     def began(self) -> float:
         """The first token is here: how long after the request."""
@@ -103,6 +110,7 @@ class Bill:
             self._hold.settle(cost(self._hold, sent, self.events is not None, is_abandoned))
         self.record = self._recorded(tokens, outcome)
         self._core.spool.append(self.record)
+        self._core.spool.let_go(self._slot)
         self._core.counters.add(self.record, self.first_token_s)
 
     def _recorded(self, tokens: Tokens, outcome: Outcome) -> UsageRecord:

@@ -25,7 +25,7 @@ from typing import Protocol, cast
 
 from serving.bounds import PIPELINED_BYTES, WRITE_BUFFER_BYTES, Deadlines
 from serving.errors import ApiError
-from serving.gateway.exchange import Exchange
+from serving.gateway.exchange import Exchange, Job
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head, Message, Phase, RequestParser
 from serving.gateway.refusal import shutting_down
@@ -77,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._known.discard(self)
+        self._parser.close()
         self._waiting.clear()
         self._leave()
 
@@ -233,6 +234,11 @@ class ClientConnection(asyncio.Protocol):
                 self._active.job.sweep(now_s)
         elif self._deadline_s and now_s > self._deadline_s:
             self._transport.abort()
+
+    @property
+    def job(self) -> Job | None:
+        """The work under way for this client."""
+        return None if self._active is None else self._active.job
 
     @property
     def peer(self) -> object:

@@ -42,11 +42,12 @@ from serving.gateway.turns import Lines
 from serving.gateway.upstream import Upstream
 from serving.limits.account import Hold
 from serving.limits.gate import Gate
-from serving.metrics.token import metrics_token
+from serving.metrics.token import metrics_token, requests_token
 from serving.protocol import Checked, check_chat, check_completion
 from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Breaker, Symptom
 from serving.routing.ejection import judge
+from serving.routing.filters import is_alone
 from serving.routing.retry import Budget
 from serving.routing.route import Ask, Choice, Router
 from serving.routing.table import Slot, Table
@@ -126,6 +127,11 @@ class GatewayCore:
     def metrics_token(self) -> str:
         """What opens this gateway's metrics; empty before the first snapshot."""
         return self._token and metrics_token(self._token)
+
+    @property
+    def requests_token(self) -> str:
+        """What opens the list of its requests in flight; empty before the first snapshot."""
+        return self._token and requests_token(self._token)
 
     def heard(self) -> None:
         """The Controller answered, with or without a snapshot."""
@@ -207,7 +213,8 @@ class GatewayCore:
         except ApiError as error:
             exchange.fail(error)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", exchange.id, fault.where(error))
+            extra = {"request_id": exchange.id}
+            _log.error("request %s: %s", exchange.id, fault.where(error), extra=extra)
             exchange.fail(ApiError(Refusal.INTERNAL, "This is a fault of ours."))
 
     def _serve(self, exchange: Exchange) -> None:
@@ -288,20 +295,27 @@ class GatewayCore:
             _log.warning("replica %s is left out: %s", slot.replica_id, symptom)
             self.lines.changed()
 
-    def first_token_s(self, breaker: Breaker) -> float:
+    def given_s(self, usual_s: float, slot: Slot, tried: Collection[str]) -> float:
+        """How long a replica may take for what takes `usual_s` at most: longer where no other is
+        left to ask.
+        """
+        is_last = is_alone(slot, self._table.of(slot.report.replica_set), tried)
+        return max(usual_s, self.deadlines.lone_s) if is_last else usual_s
+
+    def first_token_s(self, slot: Slot) -> float:
         """How long a stream waits for its first token."""
         limit_s = self.deadlines.first_token_s
-        return limit_s if breaker.is_closed else min(limit_s, self._probe_s(breaker))
+        return min(limit_s, self._probe_s(slot.breaker)) if self._is_hurried(slot) else limit_s
 
     def whole_reply_s(self, slot: Slot) -> float:
-        """How long a reply that shows no tokens is waited for: without end, but for a probe that
-        somebody else could answer.
-        """
+        """How long a reply that shows no tokens is waited for: without end, but for a probe."""
+        return self._probe_s(slot.breaker) if self._is_hurried(slot) else inf
+
+    def _is_hurried(self, slot: Slot) -> bool:
+        """A probe is, that somebody else could answer: where nobody can, it may be slow."""
         if slot.breaker.is_closed:
-            return inf
-        slots = self._table.of(slot.report.replica_set)
-        is_alone = not any(each.is_ready and each.breaker.is_closed for each in slots)
-        return inf if is_alone else self._probe_s(slot.breaker)
+            return False
+        return not is_alone(slot, self._table.of(slot.report.replica_set))
 
     def _probe_s(self, breaker: Breaker) -> float:
         """The longer it was out, the longer it is given, so that a slow one comes back too."""
@@ -335,7 +349,7 @@ class GatewayCore:
             if known.address == slot.report.address and known.token == self._token:
                 return known
             known.pool.close()
-        fresh = Upstream(slot, self._token, self.deadlines)
+        fresh = Upstream(slot, self._token)
         if slot.is_listed:
             self._upstreams[slot.replica_id] = fresh
         return fresh

@@ -20,20 +20,23 @@ from typing import Any, Protocol
 import ray
 
 from serving.controller_handle import over_grpc
-from serving.gateway import collector
+from serving.gateway import collector, heap
 from serving.gateway.access_log import AccessLog
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.config import LogForm
 from serving.gateway.core import GatewayCore
+from serving.gateway.in_flight import in_flight_json
 from serving.gateway.inquest import Interrupted, unless
 from serving.gateway.leasing import Leasing
 from serving.gateway.readings import readings
 from serving.gateway.server import Server, listen
 from serving.gateway.shipper import Shipper
 from serving.gateway.tracing import Tracing
+from serving.in_flight import PATH
 from serving.keystore import home
 from serving.limits.lease import Lease, ShareReport
-from serving.metrics.port import MetricsPort
+from serving.metrics.port import MetricsPort, Route
+from serving.serve_log import join_serve_log
 from serving.snapshot import GatewayReport, Snapshot
 from serving.spool import Spool
 
@@ -76,8 +79,10 @@ class Gateway:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, controller: Controller, host: str, port: int, tls: TlsFiles | None = None
     ) -> None:
+        join_serve_log()
         # First, so that an unusable pair fails the start at once.
         certificate = None if tls is None else Certificate(tls)
+        heap.keep_little()
         self._controller: Controller = over_grpc(controller)
         #: Set with the first snapshot.
         self._informed = asyncio.Event()
@@ -92,7 +97,9 @@ class Gateway:
         self._shipper = Shipper(spool, self._ship)
         self._access_log = AccessLog(home() / "logs", self._id, time.time)
         self._metrics = MetricsPort(
-            lambda: readings(self._core, self._server), lambda: self._core.metrics_token
+            lambda: readings(self._core, self._server),
+            lambda: self._core.metrics_token,
+            (Route(PATH, self._in_flight, lambda: self._core.requests_token),),
         )
         await self._metrics.open(self._node)
         loop = asyncio.get_running_loop()
@@ -117,6 +124,9 @@ class Gateway:
             await self._server.start(_listen(self._host, self._port))
             self._is_listening = True
             collector.calm()
+
+    def _in_flight(self) -> bytes:
+        return in_flight_json(self._server.jobs(), self._core.loop.time())
 
     def _set_access_log(self, form: LogForm) -> None:
         self._core.access_log = None if form == "off" else self._access_log

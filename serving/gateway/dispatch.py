@@ -128,7 +128,7 @@ class Dispatch:
                 try:
                     return await self._try(slot)
                 except NotTaken as error:
-                    failure = error
+                    failure = error.with_traceback(None)
                     self._core.failed(slot, error.symptom)
             self._attempts.failed(slot.replica_id, failure.was_taken)
             await self._blame(failure, slot)
@@ -187,12 +187,17 @@ class Dispatch:
                 return await self._exchange_with(slot, connection, request)
             except Stale:
                 return await self._exchange_again(slot, target, request)
-        await self._exchange_with(slot, await target.connect(), request)
+        await self._exchange_with(slot, await self._connect(slot, target), request)
+
+    async def _connect(self, slot: Slot, target: Upstream) -> UpstreamConnection:
+        core = self._core
+        limit_s = core.given_s(core.deadlines.connect_s, slot, self._attempts.tried)
+        return await target.connect(limit_s)
 
     async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:
         """After a stale connection. A replica that is gone now may have died with the request."""
         try:
-            connection = await target.connect()
+            connection = await self._connect(slot, target)
         except NotTaken as failure:
             raise DiedWithIt(upstream(), failure.symptom) from None
         await self._exchange_with(slot, connection, request)
@@ -227,7 +232,7 @@ class Dispatch:
         return Passage(
             exchange=self._exchange,
             events=events,
-            first_token_s=core.first_token_s(slot.breaker),
+            first_token_s=core.first_token_s(slot),
             between_tokens_s=core.deadlines.between_tokens_s,
             extra=self._fallback_header(),
             most_events=(limit + 2) * checked.n + bounds.EVENT_MARGIN,

@@ -15,6 +15,7 @@ from serving.limits.headers import lines
 
 if TYPE_CHECKING:
     from serving.gateway.tracing import Trace
+    from serving.in_flight import RequestInFlight
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 _STATUS = {
@@ -41,6 +42,9 @@ class Wire(Protocol):
 class Job(Protocol):
     """The work behind an exchange, told what happens on the client's side."""
 
+    @property
+    def started_s(self) -> float: ...
+    def seen(self, now_s: float) -> "RequestInFlight": ...
     def client_left(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
@@ -207,5 +211,6 @@ class Exchange:
 
     def client_left(self) -> None:
         self._wire = None
-        if self.job is not None:
-            self.job.client_left()
+        job, self.job = self.job, None
+        if job is not None:
+            job.client_left()

@@ -7,7 +7,8 @@ Our own index is found by trying: steer to 0, connect to ourselves, look who acc
 in which half-open handshakes end and the queue is emptied, our socket can close.
 
 An index beyond the group means "by hash, as usual", so the program left behind does no harm to a
-gateway that is alone; the next one that starts takes it off.
+gateway that is alone; the next one that starts takes it off, or no connection would come to it. It
+listens by then: a socket that is only bound is not in the group yet.
 """
 
 import ctypes
@@ -31,7 +32,7 @@ def steer(sock: socket.socket, index: int) -> bool:
 
 
 def unsteer(sock: socket.socket) -> None:
-    """Takes off what a gateway that left has put on; there may be nothing."""
+    """Takes off what a gateway that left has put on, if anything; `sock` listens."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
     except OSError:

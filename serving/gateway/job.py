@@ -4,6 +4,8 @@ Rules
 - One deadline over everything, the gateway's or a shorter one of the caller.
 - Exactly one usage record, whatever happened.
 - Whoever wants the job to end (client, deadline, drain) cancels its task with a reason.
+- What it held is freed when it ends. An error's traceback holds every frame it came through, and
+  some of those hold the error: so whoever has dealt with one takes its traceback off.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from serving.gateway.dispatch import Dispatch
 from serving.gateway.ending import refused_by, unfinished
 from serving.gateway.exchange import Exchange
 from serving.gateway.refusal import NotTaken, upstream
+from serving.in_flight import RequestInFlight, RequestPhase
 from serving.limits.account import Hold
 from serving.protocol import Checked
 from serving.usage import Outcome
@@ -103,6 +106,36 @@ class Job:
             self._reason = reason
             self._task.cancel()
 
+    # Who looks
+    @property
+    def started_s(self) -> float:
+        return self._bill.started_s
+
+    def seen(self, now_s: float) -> RequestInFlight:
+        """As it stands at this moment."""
+        bill, exchange = self._bill, self._exchange
+        return RequestInFlight(
+            id=exchange.id,
+            key_id=exchange.key_id,
+            tenant=exchange.tenant,
+            model_asked=bill.asked.name,
+            model_answers=bill.model.name,
+            replica_id=bill.replica_id,
+            phase=self._phase(),
+            age_s=now_s - bill.started_s,
+            tokens=bill.counted().completion_tokens if self._checked.streams else None,
+            attempts=bill.attempts,
+        )
+
+    def _phase(self) -> RequestPhase:
+        if self._dispatch is None:
+            return RequestPhase.WAIT if self._has_waited else RequestPhase.FIT
+        if not self._bill.attempts:
+            return RequestPhase.QUEUE
+        if not self._checked.streams:
+            return RequestPhase.COMPUTE
+        return RequestPhase.STREAM if self._exchange.is_started else RequestPhase.PREFILL
+
     # The way to the end
     async def _run(self) -> None:
         try:
@@ -110,13 +143,17 @@ class Job:
         except ApiError as error:
             is_started = self._exchange.is_started
             self._refuse(error, refused_by(error, self._bill.attempts, is_started=is_started))
+            error.__traceback__ = None
         except NotTaken as failure:
             self._refuse(failure.error)
+            failure.__traceback__ = None
         except asyncio.CancelledError:
             self._refuse(self._reason or upstream("The gateway stopped."))
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            _log.error("request %s: %s", self._exchange.id, fault.where(error))
+            extra = {"request_id": self._exchange.id}
+            _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
             self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
+            error.__traceback__ = None
         finally:
             self._core.budget.in_flight -= 1
             self._core.answered(self._exchange, self._bill)

@@ -8,6 +8,7 @@ unbounded headers, URLs and chunk extensions, upgrades.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import cast
 
 import httptools
 
@@ -122,6 +123,12 @@ class RequestParser:
             self.fault = _stopped(error)
         except httptools.HttpParserError:
             self.fault = _bad("The request is not valid HTTP/1.1.")
+
+    def close(self) -> None:
+        """Nothing is fed any more. llhttp knows our callbacks, and so holds what they hold, half a
+        body perhaps, until it is let go.
+        """
+        self._llhttp = cast(httptools.HttpRequestParser, None)
 
     @property
     def is_refusing(self) -> bool:

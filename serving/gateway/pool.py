@@ -130,6 +130,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        # It knows our callbacks: held, it would hold this connection.
+        self._parser = cast(httptools.HttpResponseParser, None)
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.on_lost()
@@ -163,10 +165,9 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one replica's address."""
 
-    def __init__(self, address: str, connect_s: float) -> None:
+    def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
-        self._connect_s = connect_s
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
         self._finishing: set[UpstreamConnection] = set()
@@ -181,11 +182,12 @@ class Pool:
                 return connection
         return None
 
-    async def connect(self) -> UpstreamConnection:
+    async def connect(self, limit_s: float) -> UpstreamConnection:
+        """Raises Saturated, and OSError, of which TimeoutError is one."""
         if len(self._all) >= CONNECTIONS_PER_REPLICA:
             raise Saturated
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._connect_s):
+        async with asyncio.timeout(limit_s):
             transport, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self), self._host, self._port
             )

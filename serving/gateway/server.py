@@ -13,6 +13,7 @@ from serving.bounds import WRITE_BUFFER_BYTES
 from serving.gateway.certificate import Certificate
 from serving.gateway.connection import ClientConnection
 from serving.gateway.core import GatewayCore
+from serving.gateway.exchange import Job
 from serving.gateway.handover import steer, unsteer
 from serving.gateway.silence import give_up_after
 from serving.gateway.tls import Handshakes, TlsConnection
@@ -52,10 +53,18 @@ class Server:
         """Clients that have shaken hands, where there is a handshake."""
         return len(self._connections)
 
+    def jobs(self) -> Iterator[Job]:
+        """Of all requests in flight."""
+        for connection in self._connections:
+            job = connection.job
+            if job is not None:
+                yield job
+
     async def start(self, sock: socket.socket) -> None:
         loop = self._core.loop
         self._socket = sock
         self._listening = await loop.create_server(self._accepted, sock=sock, backlog=BACKLOG)
+        unsteer(sock)
         self._tasks.append(loop.create_task(self._sweep()))
         if self.certificate is not None:
             self._tasks.append(loop.create_task(self.certificate.watch()))
@@ -74,6 +83,9 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._core.deadlines.tick_s)
+            # What came while this process stood still is read first: the standstill is nobody
+            # else's.
+            await asyncio.sleep(0)
             now_s = self._core.loop.time()
             for client in self._clients():
                 client.sweep(now_s)
@@ -152,7 +164,6 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     sock.setblocking(False)
-    unsteer(sock)
     return sock
 
 

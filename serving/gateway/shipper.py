@@ -14,7 +14,8 @@ from pathlib import Path
 
 from serving.spool import Spool
 from serving.spool_claim import Claim, spools_in
-from serving.spool_part import batches
+from serving.spool_part import batches, cut
+from serving.spool_underway import noted
 
 #: Between two looks at the spool; how old the ledger's news of a quiet gateway is.
 SHIP_PERIOD_S = 0.5
@@ -89,9 +90,19 @@ class Shipper:
             for path in claim.parts():
                 if not await self._ship_file(path):
                     return False
-            return True
+            return await self._ship_underway(claim.underway)
         finally:
             claim.release()
+
+    async def _ship_underway(self, path: Path) -> bool:
+        """What replicas had when their gateway was killed. Behind its records: the first word about
+        a request stands.
+        """
+        for lines in cut(await asyncio.to_thread(noted, path)):
+            if not await self._send(lines):
+                return False
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        return True
 
     async def _ship_file(self, path: Path) -> bool:
         for lines in await asyncio.to_thread(lambda: list(batches(path))):

@@ -17,7 +17,7 @@ import uvloop
 
 from serving import keys
 from serving.bounds import Deadlines
-from serving.gateway import collector
+from serving.gateway import collector, heap
 from serving.gateway.certificate import Certificate, TlsFiles
 from serving.gateway.core import GatewayCore
 from serving.gateway.server import Server, listen
@@ -93,6 +93,7 @@ def _report(arguments: argparse.Namespace, number: int) -> ReplicaReport:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
+    heap.keep_little()
     spool = Spool(arguments.spool, "standalone")
     core = GatewayCore(
         spool,

@@ -102,12 +102,12 @@ class StreamAttempt(Attempt):
         self.is_over = True
         self._fail(DiedWithIt(upstream("The replica's stream ended early."), Symptom.DIED))
 
-    def release(self) -> None:
+    def _let_go(self) -> None:
         """A complete stream's connection may still owe its last chunk: it is given a moment."""
         if self._events.is_done and not self.is_over and self._connection is not None:
             self._connection.let_finish()
         else:
-            super().release()
+            super()._let_go()
 
     def pause(self) -> None:
         self._is_paused = True

@@ -109,6 +109,8 @@ class TlsConnection(asyncio.Protocol):
         self._handshakes.ended(self)
         if self._is_secure:
             self._inside.connection_lost(exc)
+        # Each holds the other: let go, both and OpenSSL's buffers are freed now.
+        self._inside = cast(ClientConnection, None)
 
     def eof_received(self) -> None:
         if self._is_secure:

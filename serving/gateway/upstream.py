@@ -6,7 +6,6 @@ caller's.
 
 from enum import Enum
 
-from serving.bounds import Deadlines
 from serving.gateway.pool import Pool, Saturated, UpstreamConnection
 from serving.gateway.refusal import NotReached, NotTaken, overloaded, unavailable
 from serving.routing.breaker import Symptom
@@ -22,11 +21,11 @@ class Path(bytes, Enum):
 
 
 class Upstream:
-    def __init__(self, slot: Slot, token: str, deadlines: Deadlines) -> None:
+    def __init__(self, slot: Slot, token: str) -> None:
         self.slot = slot
         self.address = slot.report.address
         self.token = token
-        self.pool = Pool(self.address, deadlines.connect_s)
+        self.pool = Pool(self.address)
         self._heads = {
             path: b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: Bearer %b\r\n"
             b"content-type: application/json\r\nx-request-id: "
@@ -44,10 +43,10 @@ class Upstream:
             body,
         )
 
-    async def connect(self) -> UpstreamConnection:
+    async def connect(self, limit_s: float) -> UpstreamConnection:
         """A new connection. Raises NotTaken."""
         try:
-            return await self.pool.connect()
+            return await self.pool.connect(limit_s)
         except Saturated:
             raise NotTaken(overloaded()) from None
         except OSError:

@@ -141,7 +141,7 @@ REPLICAS = Family(
 REPLICAS_WANTED = Family(
     "flotilla_replicas_wanted",
     Kind.GAUGE,
-    "Replicas that the fleet and its demand ask for.",
+    "Replicas that the fleet and its demand ask for; without an inventory, those of the fleet.",
     ("model",),
 )
 REPLICAS_SILENT = Family(

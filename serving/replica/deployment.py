@@ -40,6 +40,7 @@ from serving.replica.tally import Tally
 from serving.replica.telling import Telling
 from serving.replica.warden import guard_this_process
 from serving.replica.weights import located
+from serving.serve_log import join_serve_log
 from serving.snapshot import Load, Phase, ReplicaReport, TokenFacts
 
 #: 405B from a shared filesystem takes half an hour; anything longer hangs.
@@ -59,6 +60,7 @@ class Replica:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, args: dict[str, Any]
     ) -> None:
+        join_serve_log()
         self._spec = ReplicaSpec.from_args(args)
         self._id = f"{self._spec.application}#{secrets.token_hex(4)}"
         self._node = node_address()
@@ -75,6 +77,8 @@ class Replica:
         self._past = Past.of(self._spec, time.time)
         await self._pause()
         set_environment(self._spec, self._node, interface_of(self._node), self._warden.folder)
+        # It configures none itself: see `set_environment`.
+        join_serve_log(["vllm"], os.environ["VLLM_LOGGING_LEVEL"].upper())
         here = await asyncio.to_thread(located, self._spec, self._node)
         self._gang = await Gang.form(self._spec)
         engine = self._engine = await self._start_engine(here)

@@ -29,6 +29,12 @@ def roomy(slots: list[Slot]) -> list[Slot]:
     return [slot for slot in slots if has_room(slot)] or slots
 
 
+def is_alone(slot: Slot, slots: Iterable[Slot], tried: Collection[str] = ()) -> bool:
+    """Whether no other replica is left of which an answer can be expected."""
+    others = (each for each in slots if each is not slot and each.replica_id not in tried)
+    return not any(each.is_ready and each.is_listed and each.breaker.is_closed for each in others)
+
+
 def may_be_asked(slots: list[Slot], tried: Collection[str], now_s: float) -> list[Slot]:
     """All of these in turn; empty only when no replica is ready and untried."""
     # What nearly every request finds, in one pass: nobody has to be put up with.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from serving.gateway import heap
 from tests.bad_input.case import MODELS
 from tests.fakes import FakeReplica
 from tests.serving.gateway.rig import QUICK, gateway
@@ -21,6 +22,7 @@ DEADLINES = replace(QUICK, linger_s=10.0)
 
 async def main(folder: Path, replica_port: int) -> None:
     """Until its input ends. The replica is another process's, this one only knows of it."""
+    heap.keep_little()
     replica = FakeReplica(port=replica_port)
     async with gateway(folder, replica, models=MODELS, deadlines=DEADLINES) as rig:
         print(rig.port, flush=True)

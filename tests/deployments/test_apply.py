@@ -60,7 +60,8 @@ async def test_an_application_that_is_no_longer_wanted_goes_last() -> None:
     async with FakeServe().serving() as serve:
         serve.run(CONFIG)
         fewer = render(changed(fleet_of(), big={"replicas": {"min": 1, "max": 1}}))
-        assert await applied(serve, fewer) == [(Action.REMOVE, "big.1")]
+        last = (Action.REMOVE, "big.1")
+        assert await applied(serve, fewer) == [(Action.CHANGE, "flotilla"), last]
         assert list(serve.running) == ["flotilla", "big.0", DASHBOARD]
 
 

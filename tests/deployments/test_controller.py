@@ -10,7 +10,7 @@ import pytest
 
 from deployments import autoscale, autoscaler, controller
 from deployments.controller import Controller
-from deployments.deployed import Deployed
+from deployments.deployed import Deployed, told_without_inventory
 from deployments.ledger.acts import CreateKey, RevokeKey, ScaleModel
 from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
@@ -21,6 +21,8 @@ from ops.control_client import ControlClient
 from serving.limits import lender
 from serving.limits.lease import Share, ShareReport, Use
 from serving.limits.terms import Limits
+from serving.metrics import families
+from serving.metrics.exposition import Histogram
 from serving.quarantine import Death
 from serving.snapshot import DemandReport, GatewayReport, KeyNews, Load, Snapshot
 from tests.deployments.fake_serve import FakeServe
@@ -263,6 +265,25 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
         await _ended(settled)
         with pytest.raises(RuntimeError, match="no longer follows"):
             await settled.check_health()
+
+
+async def test_without_an_inventory_the_fleet_says_how_many_replicas_there_should_be(
+    settled: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    fleet = models(a="replicas: {min: 2, max: 3}", b="replicas: {min: 0, max: 2}")
+    async with FakeServe().serving() as serve:
+        monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
+        await settled.reconfigure(Deployed(fleet, nodes(8)).to_config())
+        await settled.reconfigure(told_without_inventory(fleet))
+    assert wanted(settled) == {"a": 2, "b": 0}
+    assert (await settled.status())["scaling"] is None
+    await settled.check_health()
+
+
+def wanted(running: Controller) -> dict[str, float | Histogram]:
+    family = families.REPLICAS_WANTED
+    return {each.labels[0]: each.value for each in running._readings() if each.family is family}
 
 
 class _Nodes:

@@ -8,7 +8,13 @@ import pytest
 
 from deployments.dashboard import OWN_APPLICATIONS
 from deployments.demand import Demand
-from deployments.deployed import Deployed, from_config
+from deployments.deployed import (
+    Deployed,
+    deployed_of,
+    from_config,
+    least_of,
+    told_without_inventory,
+)
 from deployments.fleet import Fleet
 from deployments.held import held
 from deployments.inventory_file import parse_inventory
@@ -215,6 +221,14 @@ nodes:
     assert again.to_config() == deployed.to_config()
     places = {"a.0": ("10.0.0.1",)}
     assert render(again.fleet, places, again.inventory) == render(fleet, places, inventory)
+
+
+def test_without_an_inventory_the_number_of_replicas_alone_is_told() -> None:
+    told = told_without_inventory(models(a="replicas: {min: 2, max: 3}"))
+    assert deployed_of(told) is None
+    assert least_of(json.loads(json.dumps(told))) == {"a": 2}
+    assert deployed_of({}) is None
+    assert least_of({}) == {}
 
 
 @pytest.mark.parametrize("config", [{}, {"fleet": {"models": {}}, "inventory": None}])

@@ -132,6 +132,13 @@ def test_another_routing_changes_the_gateways_config_only() -> None:
     assert before == after
 
 
+def test_the_form_of_logs_is_said_of_every_application_and_changes_nothing_else() -> None:
+    plain, json_lines = render(fleet_of()), render(fleet_of(f"logs: json\n{TWO_NAMES}"))
+    for application in json_lines["applications"]:
+        assert application.pop("logging_config") == {"encoding": "JSON"}
+    assert json_lines == plain
+
+
 def test_no_number_of_gateways_is_rendered_but_who_knows_it() -> None:
     deployment = ingress(render(fleet_of()))["deployments"][0]
     assert "num_replicas" not in deployment
@@ -228,9 +235,12 @@ def test_gateways_take_the_config_that_is_rendered_for_them() -> None:
 
 def test_another_replica_leaves_those_that_run_as_they_are() -> None:
     more = render(changed(fleet_of(), big={"replicas": {"min": 3, "max": 3}}))
-    applications = applications_of(more)
-    assert applications.pop("big.2")["args"]["application"] == "big.2"
-    assert applications == applications_of(render(fleet_of()))
+    before, after = applications_of(render(fleet_of())), applications_of(more)
+    assert after.pop("big.2")["args"]["application"] == "big.2"
+    # The Controller is told, and nothing of its application starts anew for that.
+    told = [each["flotilla"]["deployments"][1].pop("user_config") for each in (before, after)]
+    assert told == [{"replicas": {"big": 2}}, {"replicas": {"big": 3}}]
+    assert after == before
 
 
 def test_the_dashboard_is_on_the_head_beside_the_gateways_port() -> None:

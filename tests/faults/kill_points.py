@@ -29,6 +29,7 @@ from serving import spool_part
 from serving.gateway.shipper import Shipper
 from serving.spool import Spool
 from serving.spool_part import Part
+from serving.spool_underway import Underway
 from tests.deployments.ledger.records import NOON_S, usage
 
 RECORDS = 4
@@ -94,7 +95,9 @@ async def _live(home: Path, kill_at: int) -> None:
     ledger = _opened(home)
     shipper = Shipper(spool, _sender(ledger))
     for number in range(RECORDS):
+        slot = spool.note(usage(f"r{number}"))
         spool.append(usage(f"r{number}"))
+        spool.let_go(slot)
         with (home / "acknowledged").open("a") as file:
             file.write(f"r{number}\n")
         if number % 2:
@@ -151,6 +154,8 @@ def _instrument(step: Step) -> None:
     Part.append = _append_in_steps(step)  # type: ignore[method-assign]
     Path.unlink = _stepped(step, "unlink", Path.unlink)  # type: ignore[method-assign]
     os.posix_fallocate = _stepped(step, "allocate", os.posix_fallocate)
+    Underway.note = _stepped(step, "note", Underway.note)  # type: ignore[method-assign]
+    Underway.let_go = _stepped(step, "let go", Underway.let_go)  # type: ignore[method-assign]
     Spool.acknowledge = _stepped(step, "acknowledge", Spool.acknowledge)  # type: ignore[method-assign]
     ledger_module.transaction = _transaction_in_steps(step)  # type: ignore[attr-defined]
 

@@ -173,6 +173,25 @@ async def test_04_a_probe_costs_its_client_little(
         assert len(one.calls) == 1
 
 
+async def test_04_the_only_replica_is_given_its_time_though_it_is_a_probe(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(call: Call) -> None:
+        await asyncio.sleep(5 * QUICK.tick_s)
+        await answers(call)
+
+    monkeypatch.setattr(breaker, "HOLD_S", 0.0)
+    [one] = replicas(1)
+    async with faulty(one, deadlines=replace(QUICK, probe_token_s=0.0)) as site:
+        await one.stop()
+        assert (await site.chat()).status == 503
+        assert site.core.left_out() == (one.replica_id,)
+        one.script = [slowly]
+        await one.start()
+        site.strikes()
+        assert (await site.chat(stream=True)).events[-1] == "[DONE]"
+
+
 async def test_04_a_stream_that_stops_is_cut_by_the_watchdog(faulty: Faulty) -> None:
     [one] = replicas(1)
     one.script = [hangs_after("a")]
@@ -248,7 +267,7 @@ async def test_04_a_stream_that_starves_beside_others_is_no_hang(faulty: Faulty)
 async def test_04_whole_answers_show_too_that_a_replica_does_not_hang(faulty: Faulty) -> None:
     one, two = preferred()
     one.script = [hangs]
-    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=0.3)) as site:
+    async with faulty(one, two, deadlines=replace(QUICK, first_token_s=1.0)) as site:
         stream = asyncio.create_task(site.chat(stream=True))
         await one.until(lambda: one.running == 1)
         while not stream.done():

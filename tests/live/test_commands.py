@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ops.planning import NOTHING_TO_DO
+from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import FLOTILLA, QUESTION, LiveFleet, wait_for
 
 pytestmark = pytest.mark.timeout(900)
@@ -48,6 +50,27 @@ def test_logs_show_what_the_engine_says(fleet: LiveFleet) -> None:
     assert lines
     assert all(line.startswith("demo.0 | ") for line in lines)
     assert any("vllm" in line.lower() for line in lines)
+
+
+def test_logs_become_json_where_the_fleet_says_so_and_nothing_starts_anew(
+    fleet: LiveFleet,
+) -> None:
+    before = fleet.replica("demo.0")["pid"]
+    path = fleet.file(DEMO)
+    path.write_text(f"logs: json\n{path.read_text()}")
+    try:
+        fleet.run("deploy", str(path))
+        assert NOTHING_TO_DO in fleet.run("deploy", str(path)).stderr
+        wait_for(lambda: _has_json(fleet, "flotilla"), "a line of JSON of the Controller's")
+        assert fleet.replica("demo.0")["pid"] == before
+    finally:
+        fleet.deploy(DEMO)
+
+
+def _has_json(fleet: LiveFleet, name: str) -> bool | None:
+    lines = fleet.run("logs", name, "--lines", "5", "--json").stdout.splitlines()
+    said = [json.loads(line)["text"] for line in lines]
+    return any(text.startswith("{") and "levelname" in json.loads(text) for text in said) or None
 
 
 def test_chat_finds_the_fleet_of_this_machine_by_itself(fleet: LiveFleet) -> None:

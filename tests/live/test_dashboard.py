@@ -1,5 +1,6 @@
 """The dashboard of a real fleet, in a real browser: it shows what is there, and what happens."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import _chromium, opened, sign_in
-from tests.live.fleet_under_test import LiveFleet
+from tests.live.conftest import DEMO
+from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet, wait_for
 
 __all__ = ["_chromium"]
 
@@ -45,6 +47,29 @@ def test_the_playground_answers_and_its_request_is_in_the_list(
     expect(story).to_contain_text("complete")
 
 
+def test_a_request_in_flight_is_on_the_page_and_in_the_command(
+    page: Page, fleet: LiveFleet
+) -> None:
+    row = page.locator("#in-flight tbody tr")
+    replica_id = fleet.replica("demo.0")["application"]
+    with fleet.client() as client:
+        stream = client.chat.completions.create(
+            model="demo",
+            messages=[{"role": "user", "content": QUESTION}],
+            max_tokens=7_000,
+            logit_bias=NEVER_ENDS,
+            stream=True,
+        )
+        next(stream)
+        expect(row).to_contain_text("streams")
+        expect(row).to_contain_text(f"{replica_id}#")
+        (found,) = json.loads(fleet.run("requests", "--json").stdout)["requests"]
+        assert (found["model_asked"], found["phase"]) == ("demo", "stream")
+        assert found["tokens"] > 0
+        stream.close()
+    expect(row).to_have_count(0)
+
+
 def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(
     page: Page, fleet: LiveFleet
 ) -> None:
@@ -52,7 +77,7 @@ def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(
     expect(page.locator("[id='replica-demo.0'] .badge.well")).to_be_visible()
     os.kill(pid, signal.SIGSTOP)
     try:
-        red = page.locator("#cluster .cell.ill").first
+        red = page.locator("#cluster .stage.ill").first
         expect(red).to_be_visible(timeout=RED_MS)
         expect(page.locator("#verdict.ill")).to_contain_text("demo.0 is silent")
     finally:
@@ -70,3 +95,29 @@ def test_a_key_that_the_page_made_works_and_is_in_the_audit(page: Page, fleet: L
     finally:
         fleet.key = mine
     assert "ada (dashboard)" in fleet.run("audit").stdout
+
+
+def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
+    page: Page, fleet: LiveFleet
+) -> None:
+    before = fleet.replica("demo.0")["replica_id"]
+    page.goto(f"{page.url}fleet")
+    page.fill("textarea", fleet.file(DEMO.replace("small", "little")).read_text())
+    _make_run(page, "text=Show its plan")
+    assert fleet.says("little")
+    page.reload()
+    # The newest is what runs, and the one after it is what ran before.
+    _make_run(page, "#past li:nth-child(2) button")
+    assert fleet.says("small")
+    assert fleet.replica("demo.0")["replica_id"] == before
+    # The Controller takes what was noted into the audit when it looks next.
+    wait_for(lambda: "rollback" in fleet.run("audit").stdout or None, "a rollback in the audit")
+
+
+def _make_run(page: Page, button: str) -> None:
+    """Asks for the plan, reads it, confirms it, and waits until it runs."""
+    page.click(button)
+    expect(page.locator("#plan pre")).to_contain_text("~  change  flotilla", timeout=60_000)
+    expect(page.locator("#plan pre")).to_contain_text("=  keep    demo.0")
+    page.click("#plan button[type=submit]")
+    expect(page.locator("#progress")).to_contain_text("done: the fleet runs", timeout=60_000)

@@ -9,8 +9,7 @@ Rules
 4. Every record is of a request that somebody made: one whose id its client or an engine knows.
    Clients that left or were cut off without an answer know no id; there are no more records that
    nobody knows than such clients.
-5. What an engine ran is recorded, unless its client's connection broke: a gateway that is killed
-   takes the requests that are under way with it.
+5. What an engine ran is recorded, whoever was killed meanwhile.
 6. Daily sums are those of the records.
 """
 
@@ -18,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.soak.asking import BROKEN, COMPLETE, LEFT, Asked
+from tests.soak.asking import COMPLETE, LEFT, Asked
 from tests.soak.engine import Ran
 
 #: Found when the request is accepted already.
@@ -117,11 +116,7 @@ class Books:
         known = {each.request_id for each in self.recorded}
         kinds = {each.number: each.kind for each in self.asked}
         missing = {each.request_id: each for each in self.ran if each.request_id not in known}
-        return [
-            f"{name} ({kinds.get(ran.number)})"
-            for name, ran in missing.items()
-            if kinds.get(ran.number) not in (BROKEN, LEFT) and ran.number >= 0
-        ]
+        return [f"{name} ({kinds.get(ran.number)})" for name, ran in missing.items()]
 
     def _sums(self) -> list[str]:
         tokens = sum(each.completion_tokens for each in self.recorded)

@@ -135,7 +135,7 @@ class Crowd:
 
     async def _connection(self) -> Client:
         while self._idle and self._dice.random() < 0.7:
-            client = self._idle.pop()
+            client = self._idle.popleft()  # before its gateway finds that it has idled too long
             if not client.reader.at_eof() and not client.writer.is_closing():
                 return client
             await client.close()

@@ -18,6 +18,8 @@ from deployments.ledger.acts import Act, CreateKey, CreateTenant
 from deployments.ledger.questions import Reconcile, Reply
 from deployments.ledger.reconcile import Reconciliation
 from serving.keys import parse
+from serving.spool_part import SUFFIX as PARTS
+from serving.spool_underway import SUFFIX as UNDERWAY
 from tests.soak.books import Recorded, most_within
 from tests.soak.engine import Ran
 from tests.soak.fault import Fault, Kind, Layer
@@ -189,10 +191,14 @@ class Site:
     def _ledger(self) -> Path:
         return self.home / "ledger.sqlite"
 
+    @property
+    def _spool(self) -> Path:
+        return self.home / "spool"
+
     def spooled(self) -> list[str]:
         """Parts of spools with lines that nobody has brought to the ledger."""
-        parts = (self.home / "spool").glob("*.jsonl")
-        return sorted(part.name for part in parts if part.read_bytes().strip(b"\0"))
+        paths = [*self._spool.glob(f"*{PARTS}"), *self._spool.glob(f"*{UNDERWAY}")]
+        return sorted(path.name for path in paths if path.read_bytes().strip(b"\0"))
 
     def ran(self) -> list[Ran]:
         """What engines did; the last line of one that was killed may be half there."""

@@ -42,6 +42,7 @@ def test_an_answer_with_its_record_is_all_there_is_to_say() -> None:
             Books([asked("503 model_unavailable")], [RAN], [], 0, 0),
             "1 run and not recorded",
         ),
+        (Books([asked(BROKEN, None)], [RAN], [], 0, 0), "1 run and not recorded"),
         (replace(GOOD, summed_requests=2), "1 summed otherwise"),
     ],
 )
@@ -53,14 +54,14 @@ def test_whatever_does_not_agree_is_found(books: Books, words: str) -> None:
 @pytest.mark.parametrize(
     "books",
     [
-        Books([asked(BROKEN, None)], [RAN], [], 0, 0),
+        Books([asked(BROKEN, None)], [RAN], [replace(RECORDED, outcome="cut")], 1, 4),
         Books([asked(LEFT, None)], [], [replace(RECORDED, outcome="client_gone")], 1, 4),
         replace(GOOD, asked=[asked(LONG)], ran=[]),
         replace(GOOD, ran=[RAN, ELSEWHERE], recorded=[replace(RECORDED, attempts=2)]),
         Books([asked("400 invalid_value", "first")] * 2, [], [], 0, 0),
     ],
     ids=[
-        "gone with its gateway",
+        "recorded by its gateway's successor",
         "left before it was answered",
         "counted and too long",
         "given up and finished nonetheless",

@@ -20,6 +20,10 @@ function closeDialog() {
   document.getElementById("dialog-frame").close();
 }
 
+function openDialog(button) {
+  htmx.ajax("GET", button.dataset.dialog, "#dialog");
+}
+
 function switchTheme() {
   const root = document.documentElement;
   const isDark = root.dataset.theme
@@ -54,6 +58,8 @@ document.addEventListener("htmx:responseError", (event) => {
   if (!frame.open) frame.showModal();
 });
 document.addEventListener("click", (event) => {
+  const asking = event.target.closest("[data-dialog]");
+  if (asking) openDialog(asking);
   if (event.target.closest("[data-close]")) closeDialog();
   if (event.target.id === "dialog-frame") closeDialog();
   if (event.target.id === "theme") switchTheme();

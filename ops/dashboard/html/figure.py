@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from cluster.accelerator import GIB
+
 NONE = "-"
 
 
@@ -11,8 +13,17 @@ def seconds(value: float | None) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
-def share(value: float) -> str:
-    return f"{value:.0%}"
+def share(value: float | None) -> str:
+    return NONE if value is None else f"{value:.0%}"
+
+
+def gib(value_bytes: int | None, digits: int = 1) -> str:
+    """Without its unit, which follows."""
+    return NONE if value_bytes is None else f"{value_bytes / GIB:.{digits}f}"
+
+
+def celsius(value_c: int | None) -> str:
+    return NONE if value_c is None else f"{value_c} °C"
 
 
 def rate(value: float) -> str:

@@ -1,6 +1,7 @@
 """The page: its shell, and its panels in the order in which they are read."""
 
 import json
+from collections.abc import Mapping
 
 import htpy as h
 from markupsafe import Markup
@@ -9,6 +10,7 @@ from ops.dashboard.door import Visitor
 from ops.dashboard.html.cluster import cluster_panel
 from ops.dashboard.html.events import events_panel
 from ops.dashboard.html.fragment import Panel
+from ops.dashboard.html.in_flight import in_flight_panel
 from ops.dashboard.html.models import models_panel
 from ops.dashboard.html.replicas import replicas_panel
 from ops.dashboard.html.requests import requests_panel, search_form
@@ -26,7 +28,7 @@ HTMX = {
     "selfRequestsOnly": True,
     "historyEnabled": False,
 }
-SECTIONS = ("cluster", "models", "replicas", "requests", "tenants", "events")
+SECTIONS = ("cluster", "models", "replicas", "in-flight", "requests", "tenants", "events")
 
 
 def panels(page: Page) -> dict[str, Panel]:
@@ -37,6 +39,7 @@ def panels(page: Page) -> dict[str, Panel]:
         cluster_panel(page.cluster),
         models_panel(page.models, can_scale=page.is_kept),
         replicas_panel(page.replicas, can_act=page.is_kept),
+        in_flight_panel(page.in_flight),
         requests_panel(page.requests),
         tenants_panel(page.tenants),
         events_panel(page.events),
@@ -44,14 +47,14 @@ def panels(page: Page) -> dict[str, Panel]:
     return {each.id: each for each in every}
 
 
-def overview(shown: dict[str, Panel], visitor: Visitor | None) -> h.Element:
-    """The page that tells itself what is new."""
+def overview(shown: Mapping[str, Panel], ticket: str, visitor: Visitor | None) -> h.Element:
+    """The page that tells itself what is new, with a ticket for that."""
     inside = {name: Markup(each.html) for name, each in shown.items()}  # noqa: S704 - htpy's own
-    nav = [h.li[h.a(href=f"#{name}")[name]] for name in SECTIONS]
+    nav = [h.li[h.a(href=f"#{name}")[name.replace("-", " ")]] for name in SECTIONS]
     return shell(
         visitor,
         nav,
-        h.div(hx_ext="sse,morph", sse_connect="/live")[
+        h.div(hx_ext="sse,morph", sse_connect=f"/live?ticket={ticket}")[
             h.div(sse_swap="news", hx_swap="none", hidden=True),
             h.p(".quiet")["As of ", inside.pop("clock"), h.span(id="connection")],
             [_with_search(name, html) for name, html in inside.items()],

@@ -4,11 +4,15 @@ where. Pure.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+from deployments.node_agents import Measured
 from ops.dashboard.facts import Facts
 from ops.dashboard.view.health import Health
 from ops.dashboard.view.replica import ReplicaView
 from ops.plan_view import MARKS
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,31 @@ class NodeView:
     is_alive: bool | None
     #: One for each accelerator; None is free.
     slots: tuple[Slot | None, ...]
+    #: What is known of its accelerators, in the order of their numbers there.
+    measured: tuple[Measured, ...] = ()
 
     @property
     def free(self) -> int:
         return self.slots.count(None)
+
+    @property
+    def hottest_c(self) -> int | None:
+        """None where nobody knows, as below."""
+        return max(_known(each.temperature_c for each in self.measured), default=None)
+
+    @property
+    def memory_used_bytes(self) -> int | None:
+        return _sum(each.memory_used_bytes for each in self.measured)
+
+    @property
+    def memory_total_bytes(self) -> int | None:
+        return _sum(each.memory_total_bytes for each in self.measured)
+
+    @property
+    def utilisation(self) -> float | None:
+        """On average."""
+        known = _known(each.utilisation for each in self.measured)
+        return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +78,15 @@ class ClusterView:
     @property
     def free(self) -> int:
         return sum(node.free for node in self.nodes)
+
+
+def _known(values: Iterable[N | None]) -> list[N]:
+    return [value for value in values if value is not None]
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = _known(values)
+    return sum(known) if known else None
 
 
 def cluster(facts: Facts, replicas: Iterable[ReplicaView]) -> ClusterView:
@@ -85,7 +119,14 @@ def _described(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[N
         slots = held.get(node.address, ())
         free = (None,) * (accelerators.count - len(slots))
         is_alive = None if live is None else node.address in live
-        yield NodeView(node.name, node.address, str(accelerators.kind), is_alive, (*slots, *free))
+        yield NodeView(
+            name=node.name,
+            address=node.address,
+            kind=str(accelerators.kind),
+            is_alive=is_alive,
+            slots=(*slots, *free),
+            measured=facts.measured.get(node.address, ()),
+        )
 
 
 def _heard_of(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[NodeView]:
@@ -93,4 +134,5 @@ def _heard_of(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[No
     live = facts.controller.get("live")
     for address in sorted({*held, *gateways, *(live or ())}):
         is_alive = None if live is None else address in live
-        yield NodeView(address, address, "", is_alive, held.get(address, ()))
+        measured = facts.measured.get(address, ())
+        yield NodeView(address, address, "", is_alive, held.get(address, ()), measured)

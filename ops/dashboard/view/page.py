@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ops.dashboard.facts import Facts
 from ops.dashboard.view.cluster import ClusterView, cluster
 from ops.dashboard.view.event import EventView, events
+from ops.dashboard.view.in_flight import InFlightView, in_flight
 from ops.dashboard.view.model import ModelView, models
 from ops.dashboard.view.replica import ReplicaView, replicas
 from ops.dashboard.view.request import RequestView, requests
@@ -20,6 +21,7 @@ class Page:
     models: tuple[ModelView, ...]
     replicas: tuple[ReplicaView, ...]
     tenants: tuple[TenantView, ...]
+    in_flight: InFlightView
     requests: tuple[RequestView, ...]
     events: tuple[EventView, ...]
     #: Whether somebody keeps the number of replicas, and may be told another.
@@ -31,6 +33,7 @@ def page(facts: Facts) -> Page:
     every = replicas(facts)
     shown = cluster(facts, every)
     served = models(facts, every)
+    names = names_of(facts.books)
     return Page(
         at_s=facts.at_s,
         verdict=verdict(facts, shown, served, every),
@@ -38,7 +41,8 @@ def page(facts: Facts) -> Page:
         models=served,
         replicas=every,
         tenants=tenants(facts),
-        requests=requests(facts.recent, names_of(facts.books)),
+        in_flight=in_flight(facts.in_flight, names),
+        requests=requests(facts.recent, names),
         events=events(facts),
         is_kept=bool(facts.controller.get("scaling")),
     )

@@ -14,6 +14,7 @@ from deployments.fleet import Fleet
 from deployments.ledger.acts import Act, CreateKey, Order
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import AuditRow, KeyRow, Reply, TenantRow, UsageRow
+from deployments.node_agents import Measured
 from deployments.order import refusal
 from deployments.plan import plan
 from deployments.reconcile import Memory
@@ -24,6 +25,7 @@ from deployments.serve_control import Application, Status
 from deployments.steps import applications_of
 from ops.dashboard.facts import Books, Facts
 from ops.errors import NoSuchReplica
+from serving.in_flight import NOTHING_IN_FLIGHT, InFlight, RequestInFlight, RequestPhase
 from serving.limits.terms import NO_LIMITS, Limits, Priority
 from serving.snapshot import GatewayReport, Load, Phase, ReplicaReport
 from serving.usage import Outcome
@@ -47,9 +49,12 @@ class FakeFleet:
     left_out: tuple[str, ...] = ()
     events: list[dict[str, Any]] = field(default_factory=list)
     books: Books = field(default_factory=lambda: books())
+    in_flight: InFlight = NOTHING_IN_FLIGHT
     lines: tuple[UsageLine, ...] = ()
     problems: tuple[str, ...] = ()
     quarantined: int = 0
+    #: By the address of a node.
+    measured: dict[str, tuple[Measured, ...]] = field(default_factory=dict)
     #: By holder of a limit.
     refused: dict[str, int] = field(default_factory=dict)
     #: What was asked for, and by whom.
@@ -76,7 +81,9 @@ class FakeFleet:
             applications=dict(self.applications),
             controller=self.status(),
             deployed=Deployed(self.fleet, self.inventory),
+            measured=dict(self.measured),
             books=self.books,
+            in_flight=self.in_flight,
             recent=self.lines[:100],
             problems=self.problems,
         )
@@ -203,6 +210,28 @@ def line(number: int = 1, model: str = "a", **changes: Any) -> UsageLine:
         tenant="default",
     )
     return UsageLine(**{name: getattr(made, name) for name in made.__struct_fields__} | changes)
+
+
+def under_way(number: int = 1, **changes: Any) -> RequestInFlight:
+    """A stream of ours in its tenth second."""
+    made = RequestInFlight(
+        f"{number:032x}",
+        "Abcd1234",
+        "default",
+        "a",
+        "a",
+        "a.0#1",
+        RequestPhase.STREAM,
+        age_s=10.0,
+        tokens=7,
+        attempts=1,
+    )
+    return replace(made, **changes)
+
+
+def measured(index: int = 0, temperature_c: int | None = 61) -> Measured:
+    """An accelerator of 80 GiB with three quarters of it in use."""
+    return Measured(index, temperature_c, 60 << 30, 80 << 30, 0.9)
 
 
 def figures(model: str = "a", requests: int = 60) -> ModelFigures:

@@ -8,15 +8,17 @@ from playwright.sync_api import Browser, Page, expect
 from deployments.ledger.acts import CreateKey, RestartReplica, ScaleModel
 from deployments.ledger.notes import ended
 from deployments.past_fleets import PastFleets
+from serving.in_flight import InFlight, RequestPhase
 from serving.snapshot import Load
 from tests.browser import opened, sign_in
 from tests.deployments.test_plan import models, nodes
-from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line
+from tests.ops.dashboard.fake_fleet import FakeFleet, books, figures, line, measured, under_way
 from tests.ops.dashboard.site import KEY, Site
 
 #: What the README shows.
 SCREENSHOTS = Path(__file__).parents[3] / "ops" / "dashboard" / "screenshots"
 LOADED_MS = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+LETTERS = "[...document.querySelectorAll('.stage')].map((each) => each.textContent).join('').length"
 SMALLER = "models: {a: {source: org/x, max_model_len: 8192, tensor: 4, replicas: {min: 2, max: 3}}}"
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
@@ -24,8 +26,7 @@ SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.t
 def test_the_page_says_first_whether_all_is_well_and_maps_every_accelerator(page: Page) -> None:
     expect(page.locator("#verdict .headline")).to_contain_text("All is well: 2 models are served")
     expect(page.locator("#cluster .node")).to_have_count(2)
-    expect(page.locator("#cluster .cell")).to_have_count(16)
-    expect(page.locator("#cluster .cell.free")).to_have_count(4)
+    expect(page.locator("#cluster .stages")).to_have_text(["AAAABBBB", "AAAA····"])
     expect(page.locator("[id='model-a']")).to_contain_text("2 of 2")
     expect(page.locator("[id='model-a']")).to_contain_text("120 ms / 900 ms")
 
@@ -37,12 +38,24 @@ def test_figures_move_without_reloading(page: Page, fleet: FakeFleet) -> None:
     expect(page.locator("[id='model-a']")).to_contain_text("4,321")
 
 
+def test_a_request_in_flight_is_shown_grows_and_goes(page: Page, fleet: FakeFleet) -> None:
+    fleet.in_flight = InFlight((under_way(phase=RequestPhase.PREFILL, tokens=0),), 1)
+    shown = page.locator("#in-flight tbody tr")
+    expect(shown).to_contain_text("prefill")
+    fleet.in_flight = InFlight((under_way(tokens=1_234),), 1)
+    expect(shown).to_contain_text("streams")
+    expect(shown).to_contain_text("1,234")
+    fleet.in_flight = InFlight()
+    expect(shown).to_have_count(0)
+    expect(page.locator("#in-flight")).to_contain_text("none")
+
+
 def test_a_replica_that_falls_silent_turns_red_on_the_map_and_in_the_verdict(
     page: Page, fleet: FakeFleet
 ) -> None:
     fleet.falls_silent("a.0")
     expect(page.locator("#verdict.ill")).to_contain_text("a.0 is silent")
-    expect(page.locator("#cluster .cell.ill")).to_have_count(4)
+    expect(page.locator("#cluster .stage.ill")).to_have_text("AAAA")
     expect(page.locator("[id='replica-a.0'] .badge.ill")).to_contain_text("✕ silent")
 
 
@@ -153,9 +166,10 @@ def test_a_session_that_has_ended_elsewhere_says_so_and_does_nothing(
 def test_script_in_names_is_text(page: Page, fleet: FakeFleet) -> None:
     fleet.books = books(SCRIPT, SCRIPT)
     fleet.lines = (line(1, SCRIPT),)
+    fleet.in_flight = InFlight((under_way(model_asked=SCRIPT, tenant=SCRIPT),), 1, (SCRIPT,))
     fleet.events = [{"at_s": 1.8e9, "kind": "deploy", "subject": SCRIPT, "text": SCRIPT}]
     fleet.fails("b.0", SCRIPT)
-    for where in ("#tenants", "#requests", "#events", "#verdict"):
+    for where in ("#tenants", "#in-flight", "#requests", "#events", "#verdict"):
         expect(page.locator(where)).to_contain_text("<script>document.title")
     assert page.title() == "Flotilla"
     assert page.locator("main script, main img").count() == 0
@@ -179,10 +193,10 @@ def test_two_hundred_nodes_of_eight_are_shown_and_one_replica_of_them_moves(
         models(a="tensor: 8, pipeline: 2, replicas: {min: 99, max: 100}"), nodes(*[8] * 200)
     )
     with Site(fleet) as site, opened(chromium, site.url) as page:
-        expect(page.locator("#cluster .cell")).to_have_count(1600)
+        assert page.evaluate(LETTERS) == 1600
         record_property("loaded_ms", page.evaluate(LOADED_MS))
         fleet.falls_silent("a.7")
-        expect(page.locator("#cluster .cell.ill")).to_have_count(16)
+        expect(page.locator("#cluster .stage.ill")).to_have_text(["AAAAAAAA"] * 2)
 
 
 def test_when_the_dashboard_is_gone_the_page_says_that_it_is_old(
@@ -220,7 +234,13 @@ def test_the_overview_is_pictured(page: Page, fleet: FakeFleet) -> None:
     fleet.loads("a.0", Load(waiting=2, running=31, kv_use=0.62, tokens_per_s=1830.0))
     fleet.loads("a.1", Load(running=28, kv_use=0.55, tokens_per_s=1712.0))
     fleet.falls_silent("b.0")
+    fleet.measured = {
+        f"10.0.0.{node}": (measured(0, 58 + node), measured(1, 66)) for node in (1, 2)
+    }
+    waiting = under_way(2, phase=RequestPhase.QUEUE, replica_id="", age_s=0.4, tokens=0, attempts=0)
+    fleet.in_flight = InFlight((under_way(tokens=1_234), waiting), 2)
     expect(page.locator("#verdict.ill")).to_be_visible()
+    expect(page.locator("#in-flight")).to_contain_text("waits for its turn")
     expect(page.locator("[id='replica-a.1']")).to_contain_text("1,712")
     page.screenshot(path=_picture("overview"))
 

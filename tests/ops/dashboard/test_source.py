@@ -1,7 +1,7 @@
 """The fleet's parts are asked each for itself, and one that does not answer holds up nobody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,14 +9,17 @@ import pytest
 
 from deployments.ledger.acts import RevokeKey
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Question, Reply
+from deployments.node_agents import Measured, NodeAgents
 from deployments.render import render
 from deployments.serve_control import ServeControl
 from ops.dashboard import source
 from ops.dashboard.source import FleetSource
+from ops.in_flight_client import InFlightClient
+from serving.in_flight import InFlight
 from serving.snapshot import GatewayReport
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.test_plan import models, nodes
-from tests.ops.dashboard.fake_fleet import books, line
+from tests.ops.dashboard.fake_fleet import books, line, measured
 
 FLEET = models(a="")
 
@@ -26,6 +29,11 @@ class Call:
 
     def __init__(self, answer: Callable[..., Awaitable[Any]]) -> None:
         self.remote = answer
+
+
+class FakeAgents(NodeAgents):
+    async def accelerators(self) -> dict[str, tuple[Measured, ...]]:
+        return {"10.0.0.1": (measured(temperature_c=61),)}
 
 
 class FakeController:
@@ -40,7 +48,8 @@ class FakeController:
     async def _status(self) -> dict[str, Any]:
         if self.hangs:
             await asyncio.Event().wait()
-        return {"gateways": [asdict(GatewayReport("g", "n", 1, "n:1"))], "live": ["10.0.0.1"]}
+        gateway = GatewayReport("g", "n", 1, "n:1", metrics_address="127.0.0.1:1")
+        return {"gateways": [asdict(gateway)], "live": ["10.0.0.1"]}
 
     async def _recent(self, most: int) -> Any:
         return (line(1), line(2))[:most]
@@ -59,11 +68,25 @@ def controller() -> FakeController:
     return FakeController()
 
 
-async def test_everything_is_asked_for(controller: FakeController) -> None:
+@pytest.fixture
+async def agents() -> AsyncIterator[NodeAgents]:
+    async with FakeAgents() as made:
+        yield made
+
+
+@pytest.fixture
+async def requests() -> AsyncIterator[InFlightClient]:
+    async with InFlightClient("internal") as client:
+        yield client
+
+
+async def test_everything_is_asked_for(
+    controller: FakeController, requests: InFlightClient, agents: NodeAgents
+) -> None:
     serve = FakeServe()
     serve.run(render(FLEET, {"a.0": ("10.0.0.1",)}, nodes(8)))
     async with serve.serving(), ServeControl(serve.url, serve.token) as control:
-        made = FleetSource(controller, control)
+        made = FleetSource(controller, control, requests, agents)
         facts = await made.facts()
         assert facts.problems == ()
         assert set(facts.applications) == {"flotilla", "a.0", "flotilla-dashboard"}
@@ -71,15 +94,21 @@ async def test_everything_is_asked_for(controller: FakeController) -> None:
         assert facts.deployed.fleet == FLEET
         assert facts.books == books()
         assert len(facts.recent) == 2
+        assert facts.measured["10.0.0.1"][0].temperature_c == 61
+        # The gateway that it names has gone.
+        assert facts.in_flight == InFlight(silent=("g",))
         assert (await made.facts()).deployed is facts.deployed
 
 
 async def test_a_part_that_hangs_is_named_and_its_last_word_stands(
-    controller: FakeController, monkeypatch: pytest.MonkeyPatch
+    controller: FakeController,
+    requests: InFlightClient,
+    agents: NodeAgents,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(source, "ASK_DEADLINE_S", 0.05)
     async with ServeControl("http://127.0.0.1:1", "") as control:
-        made = FleetSource(controller, control)
+        made = FleetSource(controller, control, requests, agents)
         assert (await made.facts()).controller["live"] == ["10.0.0.1"]
         controller.hangs = True
         facts = await made.facts()
@@ -91,16 +120,20 @@ async def test_a_part_that_hangs_is_named_and_its_last_word_stands(
         assert len((await made.facts()).problems) == 1
 
 
-async def test_a_ledger_that_refuses_is_named(controller: FakeController) -> None:
+async def test_a_ledger_that_refuses_is_named(
+    controller: FakeController, requests: InFlightClient, agents: NodeAgents
+) -> None:
     controller.ledger_refuses = "the ledger does not answer"
     async with ServeControl("http://127.0.0.1:1", "") as control:
-        facts = await FleetSource(controller, control).facts()
+        facts = await FleetSource(controller, control, requests, agents).facts()
     assert "ledger: the ledger does not answer" in facts.problems
 
 
 async def test_an_act_goes_to_the_controller_in_the_name_of_who_asked(
-    controller: FakeController,
+    controller: FakeController, requests: InFlightClient, agents: NodeAgents
 ) -> None:
     async with ServeControl("http://127.0.0.1:1", "") as control:
-        reply = await FleetSource(controller, control).perform(RevokeKey("k"), "ada")
+        reply = await FleetSource(controller, control, requests, agents).perform(
+            RevokeKey("k"), "ada"
+        )
     assert reply == Reply("done for ada")

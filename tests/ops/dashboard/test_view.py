@@ -6,14 +6,18 @@ import pytest
 
 from deployments.serve_control import Application, Status
 from ops.dashboard.facts import Facts
+from ops.dashboard.html.cluster import cluster_panel
+from ops.dashboard.html.in_flight import in_flight_panel
 from ops.dashboard.html.tenants import tenants_panel
 from ops.dashboard.view.health import Health, health_of, worst
+from ops.dashboard.view.in_flight import MOST_SHOWN, in_flight
 from ops.dashboard.view.page import Page, page
 from ops.dashboard.view.request import matching, requests
+from serving.in_flight import InFlight, RequestPhase
 from serving.limits.terms import Limits
 from serving.snapshot import Load
 from serving.usage import Outcome
-from tests.ops.dashboard.fake_fleet import FakeFleet, books, line
+from tests.ops.dashboard.fake_fleet import FakeFleet, books, line, measured, under_way
 
 
 async def seen(fleet: FakeFleet) -> Page:
@@ -190,3 +194,47 @@ def test_requests_are_found_by_what_is_said_of_them() -> None:
     assert [view.model_asked for view in matching(every, "ASKED B", 10)] == ["b"]
     assert [view.outcome for view in matching(every, "cut", 10)] == ["cut"]
     assert len(matching(every, "", 2)) == 2
+
+
+async def test_a_request_in_flight_says_whose_it_is_where_and_how_far(fleet: FakeFleet) -> None:
+    queued = under_way(2, phase=RequestPhase.QUEUE, replica_id="", tokens=None, attempts=0)
+    fleet.in_flight = InFlight((under_way(1, model_answers="b"), queued), 2)
+    view = (await seen(fleet)).in_flight
+    (first, second) = view.rows
+    assert (first.key, first.phase, first.health) == ("laptop", "streams", Health.WELL)
+    assert (second.phase, second.health) == ("waits for its turn", Health.BUSY)
+    panel = in_flight_panel(view)
+    rows = list(panel.items.values())
+    assert "a, answered by b" in rows[0]
+    assert rows[1].count("<td>-</td>") == 2
+    assert "2 of all gateways" in panel.frame
+
+
+@pytest.mark.parametrize("phase", list(RequestPhase))
+def test_every_phase_of_a_request_has_its_words(phase: RequestPhase) -> None:
+    (row,) = in_flight(InFlight((under_way(phase=phase),), 1), {}).rows
+    assert row.phase
+    assert row.key == "Abcd1234"
+
+
+def test_of_many_requests_in_flight_the_oldest_are_shown_and_what_is_missing_is_said() -> None:
+    every = tuple(map(under_way, range(100)))
+    panel = in_flight_panel(in_flight(InFlight(every, 4_321, ("gateway.7",)), {}))
+    assert len(panel.items) == MOST_SHOWN
+    assert f"the {MOST_SHOWN} oldest of 4,321" in panel.frame
+    assert "without those of gateway.7" in panel.frame
+
+
+async def test_a_node_shows_its_hottest_accelerator_its_memory_and_how_busy_it_is(
+    fleet: FakeFleet,
+) -> None:
+    fleet.measured = {"10.0.0.1": (measured(0, 61), measured(1, 74), measured(2, None))}
+    view = (await seen(fleet)).cluster
+    known, unknown = view.nodes
+    assert (known.hottest_c, known.memory_used_bytes) == (74, 180 << 30)
+    assert unknown.hottest_c is unknown.utilisation is unknown.memory_total_bytes is None
+    first, second = cluster_panel(view).items.values()
+    assert "74 °C 180/240 GiB 90%" in first
+    assert "1: 74 °C, 60.0 of 80.0 GiB, 90%" in first
+    assert "2: -, 60.0 of 80.0 GiB, 90%" in first
+    assert '<div class="measured">-</div>' in second

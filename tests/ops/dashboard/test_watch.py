@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ops.dashboard.facts import Facts
-from ops.dashboard.watch import Watch
+from ops.dashboard.watch import MOST_HANDED_OUT, Watch
 from tests.ops.dashboard.fake_fleet import FakeFleet
 
 
@@ -22,6 +22,32 @@ async def test_a_viewer_is_told_everything_first_and_then_what_changed(fleet: Fa
     await watch.look()
     await asyncio.wait_for(told, 5)
     await news.aclose()
+
+
+async def test_a_ticket_brings_what_is_new_since_its_page_and_a_second_time_everything(
+    fleet: FakeFleet,
+) -> None:
+    watch = Watch(fleet)
+    ticket, _ = await watch.hand_out()
+    others = [(await watch.hand_out())[0] for _ in range(MOST_HANDED_OUT - 1)]
+    fleet.falls_silent("a.0")
+    await watch.look()
+    assert 'id="models"' not in await _said(watch, ticket)
+    for unknown in (ticket, "", "made up"):
+        assert 'id="models"' in await _said(watch, unknown)
+    for _ in range(2):
+        await watch.hand_out()
+    assert 'id="models"' in await _said(watch, others[0])
+    assert 'id="models"' not in await _said(watch, others[1])
+
+
+async def _said(watch: Watch, ticket: str) -> str:
+    """What a page hears up to the replica that fell silent; models come before replicas."""
+    news, said = watch.news(ticket), ""
+    while 'id="replica-a.0"' not in said:
+        said += await anext(news)
+    await news.aclose()
+    return said
 
 
 async def test_nobody_looks_while_nobody_watches(fleet: FakeFleet) -> None:

@@ -83,7 +83,7 @@ async def test_70_a_count_that_cannot_be_had_is_replaced_by_the_upper_bound(
 ) -> None:
     shared.count = None
     async with fake_replica(shared), gateway(tmp_path, shared, models=MODELS) as rig:
-        rig.core.deadlines = type(rig.core.deadlines)(count_s=0.1, tick_s=0.02)
+        rig.core.deadlines = type(rig.core.deadlines)(count_s=0.1, lone_s=0.1, tick_s=0.02)
         reply = await rig.ask("POST", CHAT, chat(200, max_tokens=20))
         assert reply.json["model"] == "large"
         reply = await rig.ask("POST", CHAT, chat(2_000, max_tokens=20))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.gateway.certificate import Certificate
+from serving.gateway.server import Server
 from tests.serving.gateway.certificates import knowing, make_pair, missing
 from tests.serving.gateway.rig import Client, encode
 from tests.serving.gateway.storm import ASK, Storm, start
@@ -42,16 +43,33 @@ async def test_20_a_gateway_that_leaves_loses_no_connection(tmp_path: Path, over
 async def test_both_gateways_of_a_port_get_connections(tmp_path: Path) -> None:
     first, port = await start(tmp_path / "a", 0)
     second, _ = await start(tmp_path / "b", port)
+    assert min(await shares(port, first, second)) > 0
+    await first.drain(0.1)
+    await second.drain(0.1)
+
+
+async def test_20_a_gateway_that_comes_after_one_has_left_gets_connections_too(
+    tmp_path: Path,
+) -> None:
+    first, port = await start(tmp_path / "a", 0)
+    second, _ = await start(tmp_path / "b", port)
+    await second.drain(0.1)
+    third, _ = await start(tmp_path / "c", port)
+    assert min(await shares(port, first, third)) > 0
+    await first.drain(0.1)
+    await third.drain(0.1)
+
+
+async def shares(port: int, *servers: Server) -> list[int]:
+    """Of 40 clients, how many each of them got."""
     clients = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(40)]
     for client in clients:
         await client.send(encode("GET", "/healthz"))
         assert (await client.reply()).status == 200
-    shares = [len(server._connections) for server in (first, second)]
-    assert min(shares) > 0
+    found = [server.connections for server in servers]
     for client in clients:
         await client.close()
-    await first.drain(0.1)
-    await second.drain(0.1)
+    return found
 
 
 async def test_the_last_gateway_of_a_port_just_closes(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Listener:
 
 
 def connected() -> UpstreamConnection:
-    connection = UpstreamConnection(Pool("127.0.0.1:1", 1.0))
+    connection = UpstreamConnection(Pool("127.0.0.1:1"))
     connection.connection_made(cast(asyncio.Transport, Wire()))
     return connection
 

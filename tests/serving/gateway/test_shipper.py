@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from serving.gateway import shipper as module
@@ -11,6 +12,7 @@ from serving.gateway.shipper import Shipper
 from serving.spool import Spool
 from serving.spool_claim import Claim
 from serving.spool_part import parts_of
+from serving.spool_underway import Underway
 from tests.serving.test_spool import ids, numbers, record
 
 
@@ -63,6 +65,24 @@ async def test_the_spools_of_dead_gateways_are_shipped_and_removed(tmp_path: Pat
     assert ledger.taken == numbers(3)
     assert list(parts_of(tmp_path)) == ["gateway.c"]
     await spool.close()
+
+
+async def test_what_replicas_had_when_their_gateway_was_killed_is_shipped_behind_its_records(
+    tmp_path: Path,
+) -> None:
+    await left_behind(tmp_path, "gateway.a", 0)
+    underway = Underway(tmp_path / "gateway.a.underway")
+    for number in (1, 2):
+        underway.note(msgspec.json.encode(record(number)))
+    underway.close()
+    ledger, spool = FakeLedger(), Spool(tmp_path, "gw")
+    shipper = Shipper(spool, ledger.send)
+    ledger.answers = [True, False]
+    assert not await shipper.ship_orphans()
+    assert await shipper.ship_orphans()
+    assert ledger.taken == numbers(3)
+    await spool.close()
+    assert os.listdir(tmp_path) == []
 
 
 async def test_the_spool_of_a_gateway_that_lives_is_left_to_it(tmp_path: Path) -> None:

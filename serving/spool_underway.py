@@ -1,0 +1,75 @@
+"""The requests that replicas have now, one slot each, in memory that a file shares. A gateway that
+is killed takes them with it; its successor finds here what they were, and records them.
+
+Rules
+- A request is noted before a replica gets it, and let go once its record is in the spool. Whoever
+  is killed between the two leaves both, and the ledger counts a request once.
+- A slot is taken when the length of its line is there, which is written last and taken away first.
+- All of the file's room is taken when it is made, so a full disk is met there.
+- What finds no slot free, or fits none, is not noted.
+"""
+
+import contextlib
+from pathlib import Path
+
+from serving.bounds import UNDERWAY_BYTES, UNDERWAY_REQUESTS
+from serving.spool_part import mapped
+
+SUFFIX = ".underway"
+_LENGTH_BYTES = 2
+_FREE = bytes(_LENGTH_BYTES)
+
+
+class Underway:
+    """Of one gateway."""
+
+    def __init__(self, path: Path) -> None:
+        """Makes the file. Raises OSError and leaves nothing behind."""
+        self._path = path
+        self._map = mapped(path, UNDERWAY_REQUESTS * UNDERWAY_BYTES)
+        #: Where free slots begin. The last one that was used comes first: its memory is there.
+        self._free = list(range(0, UNDERWAY_REQUESTS * UNDERWAY_BYTES, UNDERWAY_BYTES))[::-1]
+
+    def note(self, line: bytes) -> int | None:
+        """The slot that holds the line from now on; None where there is none for it."""
+        start, size = _LENGTH_BYTES, len(line)
+        if not self._free or start + size > UNDERWAY_BYTES:
+            return None
+        slot = self._free.pop()
+        start += slot
+        self._map[start : start + size] = line
+        self._map[slot:start] = size.to_bytes(_LENGTH_BYTES, "little")
+        return slot
+
+    def let_go(self, slot: int) -> None:
+        """To be called once for a slot of `note`."""
+        self._map[slot : slot + _LENGTH_BYTES] = _FREE
+        self._free.append(slot)
+
+    def close(self) -> None:
+        """Leaves a file only where something is still noted."""
+        self._map.close()
+        if len(self._free) == UNDERWAY_REQUESTS:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+def underway_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}{SUFFIX}"
+
+
+def noted(path: Path) -> bytes:
+    """The lines that a gateway which is gone has left, each with its newline; none where there is
+    no file. Raises OSError.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    lines = (_line(data, slot) for slot in range(0, len(data), UNDERWAY_BYTES))
+    return b"".join(line + b"\n" for line in lines if line)
+
+
+def _line(data: bytes, slot: int) -> bytes:
+    start = slot + _LENGTH_BYTES
+    return data[start : start + int.from_bytes(data[slot:start], "little")]
