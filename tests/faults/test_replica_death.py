@@ -128,7 +128,7 @@ async def test_03_killed_mid_stream_ends_with_an_error_event(
     assert record["attempts"] == 1
 
 
-async def test_21_a_replica_whose_node_is_cut_off_is_found_by_the_kernel(faulty: Faulty) -> None:
+async def test_the_kernel_looks_for_a_replica_whose_node_may_be_cut_off(faulty: Faulty) -> None:
     """No network can be cut here; what the kernel was asked to do can be seen."""
     [one] = replicas(1)
     async with faulty(one) as site:
