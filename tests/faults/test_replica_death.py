@@ -140,6 +140,20 @@ async def test_the_kernel_looks_for_a_replica_whose_node_may_be_cut_off(faulty: 
         assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 20_000
 
 
+async def test_no_request_is_blamed_for_a_node_that_is_cut_off(faulty: Faulty) -> None:
+    one, two = preferred()
+    one.behaviour = hangs
+    async with faulty(one, two) as site:
+        asking = asyncio.create_task(site.chat())
+        await one.until(lambda: one.running == 1)
+        [connection] = site.core._upstreams[one.replica_id].pool._all
+        connection.connection_lost(TimeoutError())  # as the kernel tells it
+        connection._transport.abort()
+        assert (await asking).status == 200
+        assert site.core.inquest.deaths() == ()
+        site.heals()
+
+
 async def test_04_hung_before_the_first_token_it_is_left_for_another_and_comes_back(
     faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
