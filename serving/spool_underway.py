@@ -11,13 +11,15 @@ Rules
 
 import contextlib
 from pathlib import Path
+from struct import Struct
 
 from serving.bounds import UNDERWAY_BYTES, UNDERWAY_REQUESTS
 from serving.spool_part import mapped
 
 SUFFIX = ".underway"
-_LENGTH_BYTES = 2
-_FREE = bytes(_LENGTH_BYTES)
+_LENGTH = Struct("<H")
+_LENGTH_BYTES = _LENGTH.size
+_write_length = _LENGTH.pack_into
 
 
 class Underway:
@@ -38,12 +40,12 @@ class Underway:
         slot = self._free.pop()
         start += slot
         self._map[start : start + size] = line
-        self._map[slot:start] = size.to_bytes(_LENGTH_BYTES, "little")
+        _write_length(self._map, slot, size)
         return slot
 
     def let_go(self, slot: int) -> None:
         """To be called once for a slot of `note`."""
-        self._map[slot : slot + _LENGTH_BYTES] = _FREE
+        _write_length(self._map, slot, 0)
         self._free.append(slot)
 
     def close(self) -> None:
@@ -72,4 +74,5 @@ def noted(path: Path) -> bytes:
 
 def _line(data: bytes, slot: int) -> bytes:
     start = slot + _LENGTH_BYTES
-    return data[start : start + int.from_bytes(data[slot:start], "little")]
+    [size] = _LENGTH.unpack_from(data, slot)
+    return data[start : start + size]

@@ -154,8 +154,7 @@ def _instrument(step: Step) -> None:
     Part.append = _append_in_steps(step)  # type: ignore[method-assign]
     Path.unlink = _stepped(step, "unlink", Path.unlink)  # type: ignore[method-assign]
     os.posix_fallocate = _stepped(step, "allocate", os.posix_fallocate)
-    Underway.note = _stepped(step, "note", Underway.note)  # type: ignore[method-assign]
-    Underway.let_go = _stepped(step, "let go", Underway.let_go)  # type: ignore[method-assign]
+    Underway.note = _noted(step, Underway.note)  # type: ignore[method-assign]
     Spool.acknowledge = _stepped(step, "acknowledge", Spool.acknowledge)  # type: ignore[method-assign]
     ledger_module.transaction = _transaction_in_steps(step)  # type: ignore[attr-defined]
 
@@ -168,6 +167,17 @@ def _stepped(step: Step, name: str, work: Callable[..., Any]) -> Any:
         return result
 
     return stepped
+
+
+def _noted(step: Step, note: Callable[..., Any]) -> Any:
+    """What is before it, and on both sides of letting go, are steps already."""
+
+    def noted(*args: Any) -> Any:
+        slot = note(*args)
+        step("after note")
+        return slot
+
+    return noted
 
 
 def _append_in_steps(step: Step) -> Any:

@@ -1,4 +1,4 @@
-"""Two hosts with a replica on each: for faults of nodes and of what lies between them."""
+"""Hosts with a replica on each: for faults of nodes and of what lies between them."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,16 +14,16 @@ NETWORK = "10.81.0"
 
 
 @contextmanager
-def twins(settings: Mapping[str, str] | None = None) -> Iterator[HostedFleet]:
-    """A fleet with both replicas and all gateways, on a Ray with these settings."""
-    with Hosts(2, "fln", NETWORK) as hosts:
+def one_on_each(count: int, settings: Mapping[str, str] | None = None) -> Iterator[HostedFleet]:
+    """A fleet of so many hosts, with all replicas and gateways, on a Ray with these settings."""
+    with Hosts(count, "fln", NETWORK) as hosts:
         fleet = HostedFleet(hosts, PORT, settings)
         try:
-            fleet.start_ray(1)
-            fleet.start_ray(2)
-            deploy(fleet, 1, 2)
+            for number in hosts.numbers:
+                fleet.start_ray(number)
+            deploy(fleet, *hosts.numbers)
             fleet.key = fleet.flotilla("keys", "create", "test").strip()
-            wait_for(lambda: whole(fleet), "two replicas and four gateways")
+            wait_for(lambda: whole(fleet), "a replica and two gateways on each host")
             yield fleet
         finally:
             left = fleet.stop_ray()
@@ -51,7 +51,7 @@ def ready(fleet: HostedFleet) -> dict[str, str]:
 def _fleet_of(replicas: int) -> str:
     return f"""\
 device: cpu
-grace_s: 60
+grace_s: 90
 inventory: nodes.yaml
 gateway: {{host: 0.0.0.0, port: {PORT}}}
 models:
