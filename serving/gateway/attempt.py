@@ -98,6 +98,11 @@ class Attempt:
         self.is_over = True
         self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream(), Symptom.DIED))
 
+    def on_silent(self) -> None:
+        """Its node is cut off or has no power: that is no request's doing, and none is blamed."""
+        self.is_over = True
+        self._fail(DiedWithIt(upstream(), Symptom.FAILED))
+
     def _may_be_stale(self) -> bool:
         if self.status or self._connection is None or not self._connection.is_reused:
             return False

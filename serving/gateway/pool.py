@@ -31,6 +31,7 @@ class Sink(Protocol):
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
     def on_lost(self) -> None: ...
+    def on_silent(self) -> None: ...
 
 
 class _Nobody:
@@ -40,6 +41,7 @@ class _Nobody:
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
     def on_lost(self) -> None: ...
+    def on_silent(self) -> None: ...
 
 
 _NOBODY = _Nobody()
@@ -133,7 +135,11 @@ class UpstreamConnection(asyncio.Protocol):
         # It knows our callbacks: held, it would hold this connection.
         self._parser = cast(httptools.HttpResponseParser, None)
         sink, self._sink = self._sink, None
-        if sink is not None:
+        if sink is None:
+            return
+        if _is_silence(exc):
+            sink.on_silent()
+        else:
             sink.on_lost()
 
     # httptools' side
@@ -160,6 +166,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_complete = True
         if not self._parser.should_keep_alive():
             self._pool.forget(self)
+
+
+def _is_silence(loss: Exception | None) -> bool:
+    """Whether the kernel has given the peer up, which has said nothing itself."""
+    return isinstance(loss, OSError) and not isinstance(loss, ConnectionError)
 
 
 class Pool:

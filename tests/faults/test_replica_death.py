@@ -128,7 +128,7 @@ async def test_03_killed_mid_stream_ends_with_an_error_event(
     assert record["attempts"] == 1
 
 
-async def test_21_a_replica_whose_node_is_cut_off_is_found_by_the_kernel(faulty: Faulty) -> None:
+async def test_the_kernel_looks_for_a_replica_whose_node_may_be_cut_off(faulty: Faulty) -> None:
     """No network can be cut here; what the kernel was asked to do can be seen."""
     [one] = replicas(1)
     async with faulty(one) as site:
@@ -138,6 +138,20 @@ async def test_21_a_replica_whose_node_is_cut_off_is_found_by_the_kernel(faulty:
         sock = connection._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 20_000
+
+
+async def test_no_request_is_blamed_for_a_node_that_is_cut_off(faulty: Faulty) -> None:
+    one, two = preferred()
+    one.behaviour = hangs
+    async with faulty(one, two) as site:
+        asking = asyncio.create_task(site.chat())
+        await one.until(lambda: one.running == 1)
+        [connection] = site.core._upstreams[one.replica_id].pool._all
+        connection.connection_lost(TimeoutError())  # as the kernel tells it
+        connection._transport.abort()
+        assert (await asking).status == 200
+        assert site.core.inquest.deaths() == ()
+        site.heals()
 
 
 async def test_04_hung_before_the_first_token_it_is_left_for_another_and_comes_back(

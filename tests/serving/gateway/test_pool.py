@@ -1,6 +1,7 @@
 """A reply's body does not depend on how its bytes were cut into reads."""
 
 import asyncio
+import errno
 from typing import cast
 
 import pytest
@@ -32,6 +33,7 @@ class Listener:
         self.body = b""
         self.ends = 0
         self.losses = 0
+        self.silences = 0
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         assert status == 200
@@ -45,6 +47,9 @@ class Listener:
 
     def on_lost(self) -> None:
         self.losses += 1
+
+    def on_silent(self) -> None:
+        self.silences += 1
 
 
 def connected() -> UpstreamConnection:
@@ -92,3 +97,21 @@ def test_broken_framing_between_chunks_loses_the_connection(read: bytes) -> None
     listener = exchange(connected(), [HEAD + chunk(b"abc"), chunk(b"def"), read])
     assert listener.losses == 1
     assert listener.body.startswith(b"abcdef")
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_silence"),
+    [
+        (TimeoutError(), True),
+        (OSError(errno.EHOSTUNREACH, "no route"), True),
+        (ConnectionResetError(), False),
+        (None, False),
+    ],
+)
+def test_a_peer_that_the_kernel_gave_up_is_told_from_one_that_left(
+    loss: Exception | None, is_silence: bool
+) -> None:
+    connection = connected()
+    listener = exchange(connection, [])
+    connection.connection_lost(loss)
+    assert (listener.silences, listener.losses) == (is_silence, not is_silence)
