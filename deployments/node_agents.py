@@ -18,7 +18,8 @@ from deployments.ray_token import ray_headers
 from deployments.serve_control import ADDRESS_VARIABLE, DEFAULT_ADDRESS
 
 NODES_PATH = "/nodes?view=summary"
-CALL_DEADLINE_S = 5.0
+#: It has the answer at hand, and whoever asks has a deadline of his own.
+CALL_DEADLINE_S = 2.0
 #: Of 64 nodes it is one megabyte; more is no answer of Ray's.
 MOST_BYTES = 64 << 20
 #: In this unit the agents count memory.

@@ -4,15 +4,17 @@ stands; requests in flight have no last word: what a gateway does not tell is no
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from deployments.deployed import Deployed, deployed_of
+from deployments.errors import AcceleratorsUnreadable
 from deployments.ledger.acts import Act
 from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import ListAudit, ListKeys, ListTenants, Reply, SumUsage
-from deployments.node_agents import NodeAgents
+from deployments.node_agents import Measured, NodeAgents
 from deployments.serve_control import Application, ServeControl, user_config
 from ops.dashboard.facts import Books, Facts
 from ops.in_flight_client import InFlightClient
@@ -33,6 +35,9 @@ LOG_DEADLINE_S = 15.0
 LOG_LINES = 200
 RECENT_SHOWN = 100
 AUDIT_SHOWN = 50
+
+
+_log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -74,7 +79,7 @@ class FleetSource:
             self._ask("Controller", self._controller.status.remote),
             self._ask("requests", lambda: self.recent(RECENT_SHOWN)),
             self._ask_seldom("ledger", self._books, BOOKS_PERIOD_S),
-            self._ask_seldom("accelerators", self._agents.accelerators, MEASURED_PERIOD_S),
+            self._ask_seldom("accelerators", self._measured, MEASURED_PERIOD_S),
         )
         applications, controller = self._known.get("Serve", {}), self._known.get("Controller", {})
         in_flight = await self._requests.ask(controller.get("gateways", ()))
@@ -124,6 +129,16 @@ class FleetSource:
         if now_s >= self._due_s.get(part, 0.0):
             self._due_s[part] = now_s + period_s
             await self._ask(part, call)
+
+    async def _measured(self) -> dict[str, tuple[Measured, ...]]:
+        """Nothing where nobody tells: an old temperature is worse than none, and no fleet is ill
+        for want of one.
+        """
+        try:
+            return await self._agents.accelerators()
+        except AcceleratorsUnreadable as error:
+            _log.debug("%s", error)
+            return {}
 
     async def _books(self) -> Books:
         month = SumUsage(first_of_month(), today(), ("key",))

@@ -14,6 +14,9 @@ from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet, wait_fo
 
 __all__ = ["_chromium"]
 
+#: Whoever comes first waits for the fleet.
+pytestmark = pytest.mark.timeout(900)
+
 #: A dead replica is red within five seconds.
 RED_MS = 5_000
 
@@ -99,6 +102,7 @@ def test_a_key_that_the_page_made_works_and_is_in_the_audit(page: Page, fleet: L
     assert "ada (dashboard)" in fleet.run("audit").stdout
 
 
+@pytest.mark.heavy  # vLLM is imported for each plan
 def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
     page: Page, fleet: LiveFleet
 ) -> None:
@@ -119,7 +123,7 @@ def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
 def _make_run(page: Page, button: str) -> None:
     """Asks for the plan, reads it, confirms it, and waits until it runs."""
     page.click(button)
-    expect(page.locator("#plan pre")).to_contain_text("~  change  flotilla", timeout=60_000)
+    expect(page.locator("#plan pre")).to_contain_text("~  change  flotilla", timeout=120_000)
     expect(page.locator("#plan pre")).to_contain_text("=  keep    demo.0")
     page.click("#plan button[type=submit]")
-    expect(page.locator("#progress")).to_contain_text("done: the fleet runs", timeout=60_000)
+    expect(page.locator("#progress")).to_contain_text("done: the fleet runs", timeout=120_000)

@@ -129,6 +129,18 @@ async def test_a_ledger_that_refuses_is_named(
     assert "ledger: the ledger does not answer" in facts.problems
 
 
+async def test_accelerators_that_nobody_tells_of_are_unknown_and_no_problem(
+    controller: FakeController, requests: InFlightClient
+) -> None:
+    async with (
+        ServeControl("http://127.0.0.1:1", "") as control,
+        NodeAgents("http://127.0.0.1:1") as agents,
+    ):
+        facts = await FleetSource(controller, control, requests, agents).facts()
+    assert facts.measured == {}
+    assert [said.partition(":")[0] for said in facts.problems] == ["Serve"]
+
+
 async def test_an_act_goes_to_the_controller_in_the_name_of_who_asked(
     controller: FakeController, requests: InFlightClient, agents: NodeAgents
 ) -> None:
