@@ -57,8 +57,10 @@ def test_21_a_node_that_is_cut_off_is_left_and_counts_once_when_it_is_back(
     """
     first = ready(fleet)[address(1)]
     kept = fleet.replica(first)["pid"]
-    loses_the_second(fleet, fault, 80, fleet.hosts.cut_off)
-    fleet.hosts.join(2)
+    try:
+        loses_the_second(fleet, fault, 80, fleet.hosts.cut_off)
+    finally:
+        fleet.hosts.join(2)
     # It learns that it was given up, and ends.
     fleet.forget(2)
     fleet.start_ray(2)
