@@ -40,7 +40,9 @@ class Guard:
         visitor = visitor_of(self._door, HTTPConnection(scope))
         scope["state"] = {"visitor": visitor}
         answer = self._refusal(scope, visitor) or self._app
-        await answer(scope, receive, _with_headers(send))
+        # Our files are the same for everybody and asked after; a page is kept by no browser.
+        kept = "no-cache" if scope["path"].startswith(ASSETS) else "no-store"
+        await answer(scope, receive, _with_headers(send, kept))
 
     def _refusal(self, scope: Scope, visitor: Visitor | None) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
@@ -68,12 +70,12 @@ def _no(status: int, text: str) -> Response:
     return PlainTextResponse(text, status)
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, kept: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers.update(HEADERS)
-            headers.setdefault("cache-control", "no-store")
+            headers.setdefault("cache-control", kept)
         await send(message)
 
     return sending

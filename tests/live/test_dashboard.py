@@ -51,7 +51,6 @@ def test_a_request_in_flight_is_on_the_page_and_in_the_command(
     page: Page, fleet: LiveFleet
 ) -> None:
     row = page.locator("#in-flight tbody tr")
-    replica_id = fleet.replica("demo.0")["application"]
     with fleet.client() as client:
         stream = client.chat.completions.create(
             model="demo",
@@ -62,12 +61,15 @@ def test_a_request_in_flight_is_on_the_page_and_in_the_command(
         )
         next(stream)
         expect(row).to_contain_text("streams")
-        expect(row).to_contain_text(f"{replica_id}#")
+        expect(row).to_contain_text("demo.0#")
         (found,) = json.loads(fleet.run("requests", "--json").stdout)["requests"]
         assert (found["model_asked"], found["phase"]) == ("demo", "stream")
         assert found["tokens"] > 0
         stream.close()
     expect(row).to_have_count(0)
+    # Every part has answered, and nobody measures the slots of a CPU.
+    expect(page.locator("#verdict.well")).to_be_visible()
+    expect(page.locator("#cluster .measured")).to_have_text("-")
 
 
 def test_a_replica_that_is_stopped_turns_red_within_five_seconds_and_recovers(
@@ -100,7 +102,7 @@ def test_a_key_that_the_page_made_works_and_is_in_the_audit(page: Page, fleet: L
 def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
     page: Page, fleet: LiveFleet
 ) -> None:
-    before = fleet.replica("demo.0")["replica_id"]
+    before = fleet.replica("demo.0")["pid"]
     page.goto(f"{page.url}fleet")
     page.fill("textarea", fleet.file(DEMO.replace("small", "little")).read_text())
     _make_run(page, "text=Show its plan")
@@ -109,7 +111,7 @@ def test_a_fleet_is_deployed_from_the_page_and_the_one_before_again(
     # The newest is what runs, and the one after it is what ran before.
     _make_run(page, "#past li:nth-child(2) button")
     assert fleet.says("small")
-    assert fleet.replica("demo.0")["replica_id"] == before
+    assert fleet.replica("demo.0")["pid"] == before
     # The Controller takes what was noted into the audit when it looks next.
     wait_for(lambda: "rollback" in fleet.run("audit").stdout or None, "a rollback in the audit")
 

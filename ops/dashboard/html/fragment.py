@@ -30,10 +30,15 @@ def panel(
     items: Mapping[str, Renderable | Markup] | None = None,
 ) -> Panel:
     """`frame` makes the section around its items."""
-    made = {name: str(item) for name, item in (items or {}).items()}
+    made = {name: _plain(str(item)) for name, item in (items or {}).items()}
     before, items_here, after = str(frame((ITEMS,))).partition(ITEMS)
     whole = "".join((before, *made.values(), after))
     return Panel(id_, "".join((before, items_here, after)), made, whole)
+
+
+def _plain(html: str) -> str:
+    """As text alone: markup would escape what it is put beside."""
+    return str(html)
 
 
 def differences(before: Mapping[str, Panel], after: Mapping[str, Panel]) -> Iterator[str]:

@@ -34,8 +34,10 @@ def replicas_panel(views: tuple[ReplicaView, ...], *, can_act: bool) -> Panel:
     return table_panel("replicas", "Replicas", COLUMNS, rows)
 
 
-def _row(view: ReplicaView, *, can_act: bool) -> h.Element:
-    return row(
+@lru_cache(KEPT)
+def _row(view: ReplicaView, *, can_act: bool) -> Markup:
+    """Kept as long as the replica is as it was."""
+    made = row(
         f"replica-{view.name}",
         h.b(title=f"{view.replica_id} ({view.shape})")[view.name],
         badge(view.health, view.state),
@@ -48,6 +50,7 @@ def _row(view: ReplicaView, *, can_act: bool) -> h.Element:
         view.why,
         _buttons(view.name, view.replica_id if can_act else ""),
     )
+    return Markup(str(made))  # noqa: S704 - htpy's own
 
 
 @lru_cache(KEPT)

@@ -12,7 +12,7 @@ def table_panel(
     id_: str,
     title: str,
     columns: Sequence[str],
-    rows: Mapping[str, h.Renderable],
+    rows: Mapping[str, h.Renderable | Markup],
     aside: h.Node = None,
 ) -> Panel:
     """`rows` are `tr` elements by their ids; `aside` stands between title and table."""

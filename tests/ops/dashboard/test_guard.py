@@ -57,6 +57,15 @@ def test_every_answer_forbids_code_and_frames_of_others(site: Site) -> None:
             assert reply.getheader("server") is None
 
 
+def test_a_file_of_ours_is_sent_once_and_a_page_is_never_kept(site: Site) -> None:
+    with asked(site, "/assets/htmx.min.js") as reply:
+        assert reply.getheader("cache-control") == "no-cache"
+        tag = reply.getheader("etag", "")
+    assert status(site, "/assets/htmx.min.js", headers={"if-none-match": tag}) == 304
+    with asked(site, "/") as reply:
+        assert reply.getheader("cache-control") == "no-store"
+
+
 def test_no_page_holds_code_or_style_of_its_own(site: Site) -> None:
     for path in ("/", "/sign-in", "/playground"):
         with asked(site, path, headers=signed_in(site)) as reply:
