@@ -24,6 +24,7 @@ PURE = (
     "serving/registry.py",
     "serving/restarts.py",
     "serving/context.py",
+    "serving/controller_handle.py",
     "serving/in_flight.py",
     "serving/counts.py",
     "serving/errors.py",

@@ -1,7 +1,7 @@
 """Faults of nodes: two hosts with a replica on each, clients at the gateways of the first."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,16 +40,7 @@ def test_19_a_node_whose_raylet_is_killed_loses_its_replica_until_it_is_back(
 ) -> None:
     first = ready(fleet)[address(1)]
     kept, unheard = fleet.replica(first)["pid"], times_unheard(fleet)
-    with fault.crowd("twin", 60, CLIENTS) as crowd:
-        wait_for(lambda: len(crowd.answers) > 8 or None, "first answers")
-        fault.strikes()
-        fleet.kill_raylet(2)
-        wait_for(lambda: set(ready(fleet)) == {address(1)} or None, "the loss to be known")
-        fault.measured("the loss was known after", fault.since_s, "s")
-        seen = len(crowd.answers)
-        wait_for(lambda: len(crowd.answers) > seen + 8 or None, "more answers")
-    assert set(fault.kinds) <= {COMPLETE, CUT}
-    assert fault.kinds[CUT] <= STREAMING
+    loses_the_second(fleet, fault, 60, fleet.kill_raylet)
     assert times_unheard(fleet) == unheard
     wait_for(lambda: blocked(fleet) or None, "the other one to be said to have no place")
     fleet.forget(2)
@@ -66,18 +57,10 @@ def test_21_a_node_that_is_cut_off_is_left_and_counts_once_when_it_is_back(
     """
     first = ready(fleet)[address(1)]
     kept = fleet.replica(first)["pid"]
-    with fault.crowd("twin", 80, CLIENTS) as crowd:
-        wait_for(lambda: len(crowd.answers) > 8 or None, "first answers")
-        fault.strikes()
-        fleet.hosts.cut_off(2)
-        wait_for(lambda: set(ready(fleet)) == {address(1)} or None, "the loss to be known")
-        fault.measured("the loss was known after", fault.since_s, "s")
-        seen = len(crowd.answers)
-        wait_for(lambda: len(crowd.answers) > seen + 8 or None, "more answers")
-    assert set(fault.kinds) <= {COMPLETE, CUT}
-    assert fault.kinds[CUT] <= STREAMING
-    fault.measured("the slowest answer took", max(each.took_s for each in crowd.answers), "s")
-    fleet.hosts.join(2)
+    try:
+        loses_the_second(fleet, fault, 80, fleet.hosts.cut_off)
+    finally:
+        fleet.hosts.join(2)
     # It learns that it was given up, and ends.
     fleet.forget(2)
     fleet.start_ray(2)
@@ -104,6 +87,23 @@ def test_20_a_planned_drain_of_a_node_costs_no_client_anything(
     fault.measured("drained after", fault.since_s, "s")
     assert set(fault.kinds) == {COMPLETE}
     assert set(ready(fleet)) == {address(1)}
+
+
+def loses_the_second(
+    fleet: HostedFleet, fault: Fault, tokens: int, strike: Callable[[int], None]
+) -> None:
+    """Clients ask all the while, and get their answers from the first host in the end."""
+    with fault.crowd("twin", tokens, CLIENTS) as crowd:
+        wait_for(lambda: len(crowd.answers) > 8 or None, "first answers")
+        fault.strikes()
+        strike(2)
+        wait_for(lambda: set(ready(fleet)) == {address(1)} or None, "the loss to be known")
+        fault.measured("the loss was known after", fault.since_s, "s")
+        seen = len(crowd.answers)
+        wait_for(lambda: len(crowd.answers) > seen + 8 or None, "more answers")
+    fault.measured("the slowest answer took", max(each.took_s for each in crowd.answers), "s")
+    assert set(fault.kinds) <= {COMPLETE, CUT}
+    assert fault.kinds[CUT] <= STREAMING
 
 
 def blocked(fleet: HostedFleet) -> list[str]:
