@@ -73,10 +73,11 @@ async def test_what_a_client_waits_for_the_first_byte_ends_no_stream(
     replica.behaviour = streams("a", "b", pause=pause, before=1)
     async with gateway(tmp_path, replica) as rig:
         client = await rig.connect()
-        given = {"x_stainless_read_timeout": "0.1"}
+        patience_s = 1.0  # a busy machine has its first byte out by then
+        given = {"x_stainless_read_timeout": str(patience_s)}
         await client.request("POST", CHAT, {**HELLO, "stream": True}, **given)
         await client.reader.readuntil(b'"content":"a"')
-        await asyncio.sleep(0.1 + 2 * QUICK.tick_s)  # the sweep has looked
+        await asyncio.sleep(patience_s + 2 * QUICK.tick_s)  # the sweep has looked
         pause.set()
         assert b"[DONE]" in await client.reader.readuntil(b"0\r\n\r\n")
 

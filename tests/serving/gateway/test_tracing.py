@@ -63,7 +63,7 @@ async def test_a_failed_try_and_the_next_are_two_spans(
         assert (await rig.chat()).status == 503
     [request] = collected.named("request")
     assert request.error == "model_unavailable"
-    assert {span.error for span in collected.named("attempt")} == {"NotTaken"}
+    assert {span.error for span in collected.named("attempt")} == {"NotReached"}
     assert {span.parent_id for span in collected.named("attempt")} == {request.span_id}
 
 
