@@ -1,12 +1,13 @@
 """`flotilla top`: the fleet, live."""
 
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from ops.top_view import View
 
@@ -38,8 +39,9 @@ def top(period_s: float, as_json: bool) -> None:
 async def _lines(period_s: float) -> None:
     from ops.top_view import figures
 
-    async for look in _looks(period_s):
-        click.echo(json.dumps(figures(look)))
+    async with aclosing(_looks(period_s)) as looks:
+        async for look in looks:
+            click.echo(json.dumps(figures(look)))
 
 
 async def _screen(period_s: float) -> None:
@@ -50,11 +52,12 @@ async def _screen(period_s: float) -> None:
 
     console = Console(highlight=False)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        async for look in _looks(period_s):
-            live.update(top_view(look, console.height), refresh=True)
+        async with aclosing(_looks(period_s)) as looks:
+            async for look in looks:
+                live.update(top_view(look, console.height), refresh=True)
 
 
-async def _looks(period_s: float) -> "AsyncIterator[View]":
+async def _looks(period_s: float) -> "AsyncGenerator[View]":
     """One after the other over the same two connections. Raises ServeError."""
     from ops.fleet_look import FleetLook
 
