@@ -1,6 +1,7 @@
 """A client that keeps what it sees: each answer as it came, and none for longer than a deadline."""
 
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -81,29 +82,34 @@ class Call:
         return self._reply
 
 
-def question(model: str, tokens: int, *, stream: bool) -> dict[str, Any]:
+def question(model: str, tokens: int, *, stream: bool, words: str = "hello") -> dict[str, Any]:
     """A request for exactly so many tokens."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "user", "content": "hello"}],
+        "messages": [{"role": "user", "content": words}],
         "max_tokens": tokens,
         "logit_bias": NEVER_ENDS,
     }
     return {**body, "stream": True} if stream else body
 
 
-def ask(fleet: LiveFleet, model: str, tokens: int = 4, *, stream: bool = False) -> Answer:
+def ask(
+    fleet: LiveFleet, model: str, tokens: int = 4, *, stream: bool = False, words: str = "hello"
+) -> Answer:
     try:
-        return Call(fleet, question(model, tokens, stream=stream)).end()
+        return Call(fleet, question(model, tokens, stream=stream, words=words)).end()
     except OSError:
         return Answer(BROKEN, "", 0.0)
 
 
 class Crowd:
-    """Clients that ask one question after the other, every second one for a stream."""
+    """Clients that ask one question after the other, every second one for a stream. No question
+    twice: one that was at two replicas as they were killed would be taken for what killed them.
+    """
 
     def __init__(self, fleet: LiveFleet, model: str, tokens: int) -> None:
         self._fleet, self._model, self._tokens = fleet, model, tokens
+        self._numbers = itertools.count()
         self._leave = threading.Event()
         self.answers: list[Answer] = []
 
@@ -125,4 +131,6 @@ class Crowd:
 
     def _ask(self, stream: bool) -> None:
         while not self._leave.is_set():
-            self.answers.append(ask(self._fleet, self._model, self._tokens, stream=stream))
+            words = f"hello {next(self._numbers)}"
+            answer = ask(self._fleet, self._model, self._tokens, stream=stream, words=words)
+            self.answers.append(answer)
