@@ -153,7 +153,6 @@ class LeastLoad:
         if choice is None:
             raise RuntimeError("no engine may be asked")
         flight = self._router.send(choice)
-        flight.__enter__()
         return self._slots.index(choice.slot), _Ticket(question, choice, flight)
 
     @property
@@ -170,7 +169,7 @@ class LeastLoad:
         ticket.flight.began()
 
     def ended(self, ticket: Any, cached_tokens: int) -> None:
-        ticket.flight.__exit__()
+        ticket.flight.end()
         question = ticket.question
         answer = Answer(question.prompt_tokens, cached_tokens, question.output_tokens)
         self._router.learn(ticket.choice, answer)

@@ -94,9 +94,9 @@ def choices_s(case: Case) -> Iterator[float]:
             raise RuntimeError("there is no replica to choose")
         flight = router.send(choice)
         taken_s = time.thread_time() - began_s
-        flights.append(flight.__enter__())
+        flights.append(flight)
         if len(flights) > IN_FLIGHT:
-            flights.pop(dice.randrange(IN_FLIGHT)).__exit__()
+            flights.pop(dice.randrange(IN_FLIGHT)).end()
         if number >= CHOICES:
             yield taken_s
 

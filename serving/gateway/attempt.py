@@ -1,10 +1,12 @@
 """One try of one request at one replica: takes the reply apart as it arrives.
 
-`done` ends with the try: a result when the reply is complete, NotTaken or DiedWithIt when another
-replica may be asked, an ApiError when nobody else would do better.
+Whoever sends it hears once how it ended: with the body when the reply is complete, with NotTaken or
+DiedWithIt when another replica may be asked, with an ApiError when nobody else would do better.
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 from serving import bounds
@@ -24,6 +26,14 @@ class Stale(Exception):
     """A kept connection was being closed by the replica as it was used: nobody is to blame."""
 
 
+Ended = Callable[[bytes, Exception | None], None]
+"""The body, or why there is none. Called from within the connection that reads the reply."""
+
+
+def _unheard(body: bytes, error: Exception | None) -> None:
+    """Nobody listens any more."""
+
+
 class Attempt:
     """A whole reply, read to its end."""
 
@@ -31,14 +41,15 @@ class Attempt:
         "_body",
         "_breaker",
         "_connection",
+        "_ended",
         "_expected",
         "_limit_s",
         "_loop",
         "_param",
         "_sent_s",
         "_size",
-        "done",
         "is_over",
+        "is_settled",
         "status",
     )
 
@@ -63,12 +74,27 @@ class Attempt:
         self.status = 0
         #: The connection has no more to say and is back in its pool, or lost.
         self.is_over = False
-        self.done: asyncio.Future[bytes] = loop.create_future()
+        #: Whoever sent it has heard how it ended, or has let it go.
+        self.is_settled = False
+        self._ended: Ended = _unheard
 
-    def send(self, connection: UpstreamConnection, request: bytes) -> None:
+    def send(self, connection: UpstreamConnection, request: bytes, ended: Ended) -> None:
+        """Whoever calls this calls `release` too."""
+        self._ended = ended
         self._connection = connection
         self._sent_s = self._loop.time()
         connection.send(request, self)
+
+    async def carry(self, connection: UpstreamConnection, request: bytes) -> bytes:
+        """The same for a task that waits for the end."""
+        done: asyncio.Future[bytes] = self._loop.create_future()
+        try:
+            self.send(connection, request, partial(_settle, done))
+            return await done
+        finally:
+            # A failure's traceback holds this frame, which would hold the failure.
+            del done
+            self.release()
 
     # What the connection calls
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
@@ -109,18 +135,22 @@ class Attempt:
         return self._loop.time() - self._sent_s < STALE_S
 
     def _succeed(self, body: bytes = b"") -> None:
-        if not self.done.done():
-            self.done.set_result(body)
+        self._settle(body, None)
 
     def _fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+        self._settle(b"", error)
+
+    def _settle(self, body: bytes, error: Exception | None) -> None:
+        if not self.is_settled:
+            self.is_settled = True
+            ended, self._ended = self._ended, _unheard
+            ended(body, error)
 
     # What the job calls
     def release(self) -> None:
         """Ends the try; a replica still at work sees its client leave."""
-        # A failure's traceback holds this try, which would hold the failure.
-        del self.done
+        self.is_settled = True
+        self._ended = _unheard  # it holds whoever holds this try
         self._let_go()
 
     def _let_go(self) -> None:
@@ -143,3 +173,12 @@ class Attempt:
     def _fail_hung(self) -> None:
         error = upstream("The replica has stopped making tokens.")
         self._fail(DiedWithIt(error, Symptom.HUNG))
+
+
+def _settle(done: asyncio.Future[bytes], body: bytes, error: Exception | None) -> None:
+    if done.done():  # whoever waited was cancelled
+        return
+    if error is None:
+        done.set_result(body)
+    else:
+        done.set_exception(error)

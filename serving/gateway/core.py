@@ -254,7 +254,9 @@ class GatewayCore:
         self.budget.in_flight += 1
         if self.tracing is not None:
             exchange.trace = self.tracing.begin(exchange)
-        exchange.job = Job(self, exchange, checked, model, hold)
+        job = Job(self, exchange, checked, model, hold)
+        exchange.job = job
+        job.begin()
 
     def _reserve(self, head: Head, checked: Checked, model: Model) -> Hold | None:
         if not head.accounts or head.key is None:
@@ -330,7 +332,7 @@ class GatewayCore:
 
     def is_served(self, replica_set: str) -> bool:
         """Whether the newest snapshot names a replica that takes requests."""
-        return any(slot.is_ready and slot.is_listed for slot in self._table.of(replica_set))
+        return replica_set in self._table.served
 
     def standing_in(self, model: Model) -> Model:
         """The model, or while nobody serves it the first of its fallbacks that somebody serves."""

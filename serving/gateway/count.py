@@ -76,11 +76,8 @@ class Counter:
     ) -> int:
         expected = self._core.expected_id(target.slot)
         attempt = Attempt(expected, "", self._core.loop, target.slot.breaker)
-        try:
-            attempt.send(connection, target.request(Path.COUNT, self._core.new_id(), question))
-            return _count.decode(await attempt.done).count
-        finally:
-            attempt.release()
+        request = target.request(Path.COUNT, self._core.new_id(), question)
+        return _count.decode(await attempt.carry(connection, request)).count
 
 
 def _questions(checked: Checked, served_name: str) -> list[bytes]:

@@ -6,7 +6,8 @@ JSON, and the JSON around a message is longer than what a template puts there.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from serving.context import (
     CAUTIOUS_FACTS,
@@ -29,8 +30,7 @@ from serving.snapshot import ReplicaReport, TokenFacts
 _JSON_AROUND_MESSAGE = 28
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(msgspec.Struct, frozen=True):
     model: Model
     #: What to send as `max_tokens` where the caller named none.
     max_tokens: int | None = None

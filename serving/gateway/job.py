@@ -3,14 +3,18 @@
 Rules
 - One deadline over everything, the gateway's or a shorter one of the caller.
 - Exactly one usage record, whatever happened.
-- Whoever wants the job to end (client, deadline, drain) cancels its task with a reason.
+- A request that waits for nothing but its answer has no task: it is sent at once, and the answer
+  ends it. All others have one, from the start or since their first try failed.
+- Whoever wants the job to end (client, deadline, drain) breaks it off with a reason: its task is
+  cancelled. What has no task, or one that has not run yet and so would hear of nothing, ends there
+  and then.
 - What it held is freed when it ends. An error's traceback holds every frame it came through, and
   some of those hold the error: so whoever has dealt with one takes its traceback off.
 """
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from serving.errors import ApiError, Refusal
 from serving.gateway import fault
@@ -41,6 +45,7 @@ class Job:
         "_dispatch",
         "_exchange",
         "_has_waited",
+        "_is_running",
         "_reason",
         "_reply_by_s",
         "_task",
@@ -65,11 +70,13 @@ class Job:
         self._dispatch: Dispatch | None = None
         self._has_waited = False
         self._reason: ApiError | None = None
-        self._task = core.loop.create_task(self._run())
+        self._task: asyncio.Task[None] | None = None
+        #: The task has begun, and ends the job itself.
+        self._is_running = False
 
     # What happens on the client's side
     def client_left(self) -> None:
-        self._task.cancel()
+        self._break_off()
 
     def pause(self) -> None:
         if self._dispatch is not None:
@@ -104,7 +111,14 @@ class Job:
         """Ends the job with an answer; the first reason stands."""
         if self._reason is None:
             self._reason = reason
+            self._break_off()
+
+    def _break_off(self) -> None:
+        if self._task is not None:
             self._task.cancel()
+        if not self._is_running:
+            self._interrupted()
+            self._end()
 
     # Who looks
     @property
@@ -137,43 +151,107 @@ class Job:
         return RequestPhase.STREAM if self._exchange.is_started else RequestPhase.PREFILL
 
     # The way to the end
-    async def _run(self) -> None:
+    def begin(self) -> None:
+        """To be called once, as soon as the exchange knows its job."""
         try:
-            await self._answer()
+            is_sent = self._is_sent_at_once()
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            self._broken(error)
+            self._end()
+        else:
+            if not is_sent:
+                self._task = self._core.loop.create_task(self._run())
+
+    def _is_sent_at_once(self) -> bool:
+        core, asked = self._core, self._bill.asked
+        if self._exchange.trace is not None or not core.is_served(asked.replica_set):
+            return False
+        fitted = core.fitter.quick(self._checked, asked)
+        if fitted is None:
+            return False
+        self._dispatch = Dispatch(core, self._bill, fitted.max_tokens, has_waited=False)
+        return self._dispatch.at_once(self._heard)
+
+    def _heard(self, body: bytes, error: Exception | None) -> None:
+        """How the try ended that was sent at once."""
+        failure = self._finished(body) if error is None else error
+        if failure is None:
+            self._end()
+        else:
+            self._task = self._core.loop.create_task(self._run(failure))
+
+    def _finished(self, body: bytes) -> Exception | None:
+        """None where that was the end, one way or the other."""
+        try:
+            self._under_way.finish(body)
+        except NotTaken as failure:
+            return failure.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            self._broken(error)
+        return None
+
+    @property
+    def _under_way(self) -> Dispatch:
+        """What was sent at once."""
+        return cast(Dispatch, self._dispatch)
+
+    async def _run(self, failure: Exception | None = None) -> None:
+        """`failure`: of what was sent at once."""
+        self._is_running = True
+        try:
+            await (self._answer() if failure is None else self._under_way.go_on(failure))
         except ApiError as error:
             is_started = self._exchange.is_started
             self._refuse(error, refused_by(error, self._bill.attempts, is_started=is_started))
             error.__traceback__ = None
-        except NotTaken as failure:
-            self._refuse(failure.error)
-            failure.__traceback__ = None
+        except NotTaken as failed:
+            self._refuse(failed.error)
+            failed.__traceback__ = None
         except asyncio.CancelledError:
-            self._refuse(self._reason or upstream("The gateway stopped."))
+            self._interrupted()
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            extra = {"request_id": self._exchange.id}
-            _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
-            self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
-            error.__traceback__ = None
+            self._broken(error)
         finally:
-            self._core.budget.in_flight -= 1
-            self._core.answered(self._exchange, self._bill)
+            self._end()
+
+    def _interrupted(self) -> None:
+        self._refuse(self._reason or upstream("The gateway stopped."))
+
+    def _broken(self, error: Exception) -> None:
+        """By a bug of ours."""
+        extra = {"request_id": self._exchange.id}
+        _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
+        self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
+        error.__traceback__ = None
+
+    def _end(self) -> None:
+        if self._dispatch is not None:
+            self._dispatch.close()
+        self._core.budget.in_flight -= 1
+        self._core.answered(self._exchange, self._bill)
 
     async def _answer(self) -> None:
+        if self._dispatch is None:
+            self._dispatch = await self._fitted()
+        await self._dispatch.run()
+
+    async def _fitted(self) -> Dispatch:
+        """From when it is known which model answers."""
         bill, checked, fitter = self._bill, self._checked, self._core.fitter
         asked = bill.asked
-        await self._wait_for_replica(asked)
+        if not self._core.is_served(asked.replica_set):
+            await self._wait_for_replica(asked)
         first = self._core.standing_in(asked)
         fitted = fitter.quick(checked, first) or await fitter.fit(checked, first)
         bill.model = fitted.model
-        if fitted.model is not asked:
+        if not self._core.is_served(fitted.model.replica_set):
             await self._wait_for_replica(fitted.model)
-        self._dispatch = Dispatch(self._core, bill, fitted.max_tokens, self._has_waited)
-        await self._dispatch.run()
+        return Dispatch(self._core, bill, fitted.max_tokens, self._has_waited)
 
     async def _wait_for_replica(self, model: Model) -> None:
-        """Where there is none and one will come."""
+        """Where one will come."""
         core, replica_set = self._core, model.replica_set
-        if not core.is_served(replica_set) and core.queue.has_outlook(replica_set):
+        if core.queue.has_outlook(replica_set):
             self._has_waited = True
             end_s = min(self._deadline_s, self._reply_by_s)
             await core.queue.wait(replica_set, self._checked.body_bytes, end_s)

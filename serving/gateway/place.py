@@ -37,6 +37,16 @@ def tenant_of(key: KeyRecord | None) -> str:
     return "" if key is None else key.tenant or key.id
 
 
+def place_at_once(core: "GatewayCore", bill: Bill, ask: Ask) -> Place | None:
+    """None where it has to wait, or may not even do that."""
+    replica_set = bill.model.replica_set
+    line = core.lines.of(replica_set)
+    if line is None:
+        return _ANYWHERE
+    stay = line.at_once(_claim(bill, ask, core.typical_tokens(replica_set), has_waited=False))
+    return None if stay is None else Place(stay)
+
+
 async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) -> Place:
     """`has_waited`: for the model's first replica. Raises ApiError when none will come in time."""
     replica_set = bill.model.replica_set
@@ -44,9 +54,9 @@ async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) 
     if line is None:
         return _ANYWHERE
     claim = _claim(bill, ask, core.typical_tokens(replica_set), has_waited=has_waited)
-    at_once = line.at_once(claim)
-    if at_once is not None:
-        return Place(at_once)
+    stay = line.at_once(claim)
+    if stay is not None:
+        return Place(stay)
     # Where it has to be looked at closely: what is in a cache already is no work.
     choice = core.route(replica_set, ask)
     if choice is not None:

@@ -124,8 +124,8 @@ class UpstreamConnection(asyncio.Protocol):
             whole = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
             sink.on_data(whole)
-        if self._is_complete and self._sink is sink:
-            self._sink = None
+        if self._is_complete and self._sink is not None:  # whoever listens by now
+            sink, self._sink = self._sink, None
             self._is_complete = False
             self._pool.give_back(self)
             sink.on_end()
@@ -184,14 +184,19 @@ class Pool:
         self._finishing: set[UpstreamConnection] = set()
         self._is_closed = False
 
+    @property
+    def has_idle(self) -> bool:
+        while self._idle and not self._idle[-1].is_open:
+            self._idle.pop()
+        return bool(self._idle)
+
     def idle(self) -> UpstreamConnection | None:
         """The connection used last, if one is free: the coldest are left to age."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
-                connection.is_reused = True
-                return connection
-        return None
+        if not self.has_idle:
+            return None
+        connection = self._idle.pop()
+        connection.is_reused = True
+        return connection
 
     async def connect(self, limit_s: float) -> UpstreamConnection:
         """Raises Saturated, and OSError, of which TimeoutError is one."""

@@ -80,7 +80,7 @@ class StreamAttempt(Attempt):
     def _over(self, out: bytes) -> None:
         """The engine's last word: `[DONE]`, or an error event that becomes ours."""
         exchange, error = self._exchange, self._events.error
-        if self.done.done():
+        if self.is_settled:
             return
         if error is None:
             self._passage.settle()

@@ -1,7 +1,7 @@
 """The replicas a gateway knows, with the work it has sent them, in requests and in tokens.
 
-What is in flight is counted at dispatch and given back by a context manager, so no failing path can
-leak any. Heartbeats only correct what others send: `others` is the reported load minus our own
+What is in flight is counted as long as its `Flight` lasts, which whoever began it ends on every way
+out. Heartbeats only correct what others send: `others` is the reported load minus our own
 share when the report came, and each of those requests counts as a typical one.
 """
 
@@ -82,7 +82,7 @@ class Slot:
 
 
 class Flight:
-    """One request at one replica, counted there while the context lasts."""
+    """One request at one replica, counted there until its `end`. A context manager too."""
 
     __slots__ = ("_is_probe", "_output_tokens", "_prompt_tokens", "_slot")
 
@@ -91,13 +91,9 @@ class Flight:
         #: What is still to be given back.
         self._prompt_tokens = prompt_tokens
         self._output_tokens = output_tokens
-
-    def __enter__(self) -> "Flight":
-        slot = self._slot
         self._is_probe = slot.breaker.sent()
         slot.in_flight += 1
-        slot.ahead_tokens += self._prompt_tokens + self._output_tokens
-        return self
+        slot.ahead_tokens += prompt_tokens + output_tokens
 
     def began(self) -> None:
         """The answer has begun: the prompt is computed."""
@@ -105,7 +101,8 @@ class Flight:
         self._slot.ahead_tokens -= self._prompt_tokens
         self._prompt_tokens = 0.0
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """To be called once."""
         slot = self._slot
         slot.in_flight -= 1
         if self._is_probe:
@@ -113,6 +110,12 @@ class Flight:
         slot.ahead_tokens -= self._prompt_tokens + self._output_tokens
         if not slot.in_flight:
             slot.settle()
+
+    def __enter__(self) -> "Flight":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 @dataclass(slots=True)
@@ -122,6 +125,8 @@ class Table:
     sets: dict[str, list[Slot]] = field(default_factory=dict)
     by_id: dict[str, Slot] = field(default_factory=dict)
     traffic: defaultdict[str, Traffic] = field(default_factory=lambda: defaultdict(Traffic))
+    #: Sets of which the newest list names a replica that takes requests.
+    served: set[str] = field(default_factory=set)
 
     def of(self, replica_set: str) -> list[Slot]:
         return self.sets.get(replica_set, [])
@@ -143,6 +148,11 @@ class Table:
                 self._keep(slot)
             else:
                 gone(slot)
+        self.served = {
+            name
+            for name, slots in self.sets.items()
+            if any(slot.is_ready and slot.is_listed for slot in slots)
+        }
 
     def _new(self, report: ReplicaReport) -> Slot:
         return Slot(report, traffic=self.traffic[report.replica_set])

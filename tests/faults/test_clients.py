@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from serving.bounds import WRITE_BUFFER_BYTES
 from tests.fakes import Call, hangs, hangs_after
 from tests.faults.site import Faulty, Site, replicas, until
 from tests.faults.test_overload import expect
-from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client
+from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client, encode
 
 STREAM = {**HELLO, "stream": True}
 READERS = 20
@@ -68,6 +69,21 @@ async def test_39_a_client_that_leaves_while_it_is_counted_reaches_no_engine(
         [record] = await site.invariants_hold()
     assert record["outcome"] == "client_gone"
     assert len(one.calls) == 1
+
+
+@pytest.mark.parametrize("linger", [True, False], ids=["reset", "finish"])
+@pytest.mark.parametrize("body", [HELLO, STREAM], ids=["whole", "stream"])
+async def test_40_a_client_that_is_gone_as_its_request_is_read_is_recorded_too(
+    faulty: Faulty, linger: bool, body: dict[str, object]
+) -> None:
+    async with faulty(*replicas(1)) as site:
+        with socket.create_connection(("127.0.0.1", site.rig.port)) as client:
+            # Closed in the same moment: the gateway finds request and end at once.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+            client.sendall(encode("POST", CHAT, body))
+        site.saw("left")
+        await until(lambda: len(site.core.accepted) == 1)
+        await site.invariants_hold()
 
 
 @LEAVING

@@ -95,7 +95,7 @@ def test_a_replica_whose_claims_are_not_kept_loses_its_pull() -> None:
     holder = served(router, slots, prompt(1, 2))
     for _ in range(60):
         choice = choose(router, [holder], prompt(1, 2))
-        router.send(choice)
+        router.send(choice).end()
         router.learn(choice, Answer(2 * BLOCK, 0, 100))
     holder.ahead_tokens = 10.0
     assert choose(router, slots, prompt(1, 2)).slot is not holder
