@@ -28,7 +28,7 @@ from serving.bounds import SPOOL_BYTES, SPOOL_RECORDS
 from serving.spool_claim import Claim
 from serving.spool_part import LEAST_PART_BYTES, PART_BYTES, Part, part_path, parts_of
 from serving.spool_underway import Underway, noted
-from serving.usage import UsageRecord
+from serving.usage import Sent, UsageRecord
 
 #: Until a disk that took nothing is tried again.
 FLUSH_S = 0.5
@@ -106,11 +106,11 @@ class Spool:
         if self._spare is None and part.is_half_full:
             self._make_ready()
 
-    def note(self, record: UsageRecord) -> int | None:
-        """A replica gets this request: what its record is should this gateway be killed meanwhile.
-        Returns what `let_go` takes; None where it could not be noted.
+    def note(self, request: Sent) -> int | None:
+        """A replica gets it, and this gateway may be killed meanwhile. Returns what `let_go` takes;
+        None where it could not be noted.
         """
-        return None if self._underway is None else self._underway.note(self._encode(record))
+        return None if self._underway is None else self._underway.note(request)
 
     def let_go(self, slot: int | None) -> None:
         """Its record is appended, or it is noted anew."""

@@ -21,6 +21,8 @@ LEAST_PART_BYTES = 64 * 1024
 #: Of what is sent at a time, about 700 records.
 BATCH_BYTES = 256 * 1024
 SUFFIX = ".jsonl"
+#: MADV_POPULATE_WRITE of Linux's mman.h, since 5.14.
+_POPULATE_WRITE = 23
 
 
 class Part:
@@ -101,13 +103,17 @@ def mapped(path: Path, size_bytes: int) -> mmap.mmap:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.posix_fallocate(handle, 0, size_bytes)
-        return mmap.mmap(handle, size_bytes)
+        made = mmap.mmap(handle, size_bytes)
     except OSError:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
     finally:
         os.close(handle)
+    # All at once costs a quarter of what it costs page by page, on the way of requests.
+    with contextlib.suppress(OSError):
+        made.madvise(_POPULATE_WRITE)
+    return made
 
 
 def batches(path: Path) -> Iterator[bytes]:

@@ -13,13 +13,18 @@ import contextlib
 from pathlib import Path
 from struct import Struct
 
+import msgspec
+
 from serving.bounds import UNDERWAY_BYTES, UNDERWAY_REQUESTS
 from serving.spool_part import mapped
+from serving.usage import Sent
 
 SUFFIX = ".underway"
 _LENGTH = Struct("<H")
 _LENGTH_BYTES = _LENGTH.size
 _write_length = _LENGTH.pack_into
+_encode = msgspec.json.Encoder().encode
+_sent = msgspec.json.Decoder(Sent).decode
 
 
 class Underway:
@@ -32,8 +37,9 @@ class Underway:
         #: Where free slots begin. The last one that was used comes first: its memory is there.
         self._free = list(range(0, UNDERWAY_REQUESTS * UNDERWAY_BYTES, UNDERWAY_BYTES))[::-1]
 
-    def note(self, line: bytes) -> int | None:
-        """The slot that holds the line from now on; None where there is none for it."""
+    def note(self, request: Sent) -> int | None:
+        """The slot that holds it from now on; None where there is none for it."""
+        line = _encode(request)
         start, size = _LENGTH_BYTES, len(line)
         if not self._free or start + size > UNDERWAY_BYTES:
             return None
@@ -61,18 +67,26 @@ def underway_path(folder: Path, name: str) -> Path:
 
 
 def noted(path: Path) -> bytes:
-    """The lines that a gateway which is gone has left, each with its newline; none where there is
-    no file. Raises OSError.
+    """The records of what a gateway had under way that is gone, as lines of a spool; none where
+    there is no file. Raises OSError.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return b""
     lines = (_line(data, slot) for slot in range(0, len(data), UNDERWAY_BYTES))
-    return b"".join(line + b"\n" for line in lines if line)
+    return b"".join(_record(line) + b"\n" for line in lines if line)
 
 
 def _line(data: bytes, slot: int) -> bytes:
     start = slot + _LENGTH_BYTES
     [size] = _LENGTH.unpack_from(data, slot)
     return data[start : start + size]
+
+
+def _record(line: bytes) -> bytes:
+    """What cannot be read goes on as it is: the ledger says of a line what is wrong with it."""
+    try:
+        return _encode(_sent(line).lost())
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return line

@@ -1,4 +1,6 @@
-"""One record per accepted request, whatever became of it; and what an engine counted of one."""
+"""One record per accepted request, whatever became of it; what it is made of where its gateway
+died; and what an engine counted of one.
+"""
 
 from enum import StrEnum
 
@@ -48,6 +50,43 @@ class UsageRecord(msgspec.Struct, frozen=True):
     is_estimated: bool = False
     #: Of the model that answered, when it did; None where it has none.
     price: Price | None = None
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """A request as it goes to a replica: what its record is made of should its gateway be killed.
+    Made for every request, so no more than that.
+    """
+
+    request_id: str
+    key_id: str
+    tenant: str
+    model_asked: str
+    model_answered: str
+    replica_id: str
+    #: Wall clock, seconds.
+    started_s: float
+    attempts: int
+    price: Price | None = None
+
+    def lost(self) -> UsageRecord:
+        """The connection of its client broke; what the replica made is told by the replica."""
+        return UsageRecord(
+            request_id=self.request_id,
+            key_id=self.key_id,
+            model_asked=self.model_asked,
+            model_answered=self.model_answered,
+            replica_id=self.replica_id,
+            prompt_tokens=0,
+            completion_tokens=0,
+            cached_tokens=0,
+            outcome=Outcome.CUT,
+            started_s=self.started_s,
+            duration_s=0.0,
+            attempts=self.attempts,
+            tenant=self.tenant,
+            is_estimated=True,
+            price=self.price,
+        )
 
 
 class EngineCount(msgspec.Struct, frozen=True):

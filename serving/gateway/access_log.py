@@ -165,7 +165,7 @@ def _line(exchange: Exchange, bill: Bill | None, now_s: float) -> Line:
         record.prompt_tokens,
         record.cached_tokens,
         record.completion_tokens,
-        bill.first_token_s,
+        bill.first_token_s or 0.0,
         record.duration_s,
     )
 

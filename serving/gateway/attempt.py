@@ -116,7 +116,7 @@ class Attempt:
         body = b"".join(self._body)
         if self.status == 200:
             self._breaker.progress_s = self._loop.time()
-            self._succeed(body)
+            self._settle(body, None)
         else:
             self._fail(translate(self.status, body, self._param))
 
@@ -133,9 +133,6 @@ class Attempt:
         if self.status or self._connection is None or not self._connection.is_reused:
             return False
         return self._loop.time() - self._sent_s < STALE_S
-
-    def _succeed(self, body: bytes = b"") -> None:
-        self._settle(body, None)
 
     def _fail(self, error: Exception) -> None:
         self._settle(b"", error)

@@ -16,7 +16,7 @@ from serving.gateway.limiter import cost
 from serving.gateway.sse import EventFilter, Tokens
 from serving.limits.account import Hold
 from serving.protocol import Checked
-from serving.usage import Outcome, UsageRecord
+from serving.usage import Outcome, Sent, UsageRecord
 
 if TYPE_CHECKING:
     from serving.gateway.core import GatewayCore
@@ -59,8 +59,8 @@ class Bill:
         self._hold = hold
         self.started_s = core.loop.time()
         self._started_wall_s = core.wall_clock()
-        #: From the request to the first token of its stream; 0 before.
-        self.first_token_s = 0.0
+        #: From the request to the first token of its stream; None before.
+        self.first_token_s: float | None = None
         #: When it is closed.
         self.record: UsageRecord | None = None
         #: The model that answers; another than the one asked for after a fallback.
@@ -79,12 +79,14 @@ class Bill:
         self.replica_id = replica_id
         self.attempts += 1
         spool, before = self._core.spool, self._slot
-        self._slot = spool.note(self._recorded(_NO_TOKENS, Outcome.CUT))
-        spool.let_go(before)
+        self._slot = spool.note(self._sent())
+        if before is not None:
+            spool.let_go(before)
 
     def began(self) -> float:
         """The first token is here: how long after the request."""
-        self.first_token_s = self.first_token_s or self._core.loop.time() - self.started_s
+        if self.first_token_s is None:
+            self.first_token_s = self._core.loop.time() - self.started_s
         return self.first_token_s
 
     def grow(self) -> None:
@@ -98,7 +100,9 @@ class Bill:
         return _NO_TOKENS if self.answer is None else self.answer
 
     def close(self, outcome: Outcome, *, is_stopped: bool = False) -> None:
-        """`is_stopped`: we ended it while an engine may have been at work."""
+        """Does nothing the second time. `is_stopped`: we ended it while an engine may have been at
+        work.
+        """
         if self.record is not None:
             return
         if outcome is Outcome.COMPLETE and self.events is not None:
@@ -112,6 +116,19 @@ class Bill:
         self._core.spool.append(self.record)
         self._core.spool.let_go(self._slot)
         self._core.counters.add(self.record, self.first_token_s)
+
+    def _sent(self) -> Sent:
+        return Sent(
+            self.exchange.id,
+            self.exchange.key_id,
+            self.exchange.tenant,
+            self.asked.name,
+            self.model.name,
+            self.replica_id,
+            self._started_wall_s,
+            self.attempts,
+            self.model.price,
+        )
 
     def _recorded(self, tokens: Tokens, outcome: Outcome) -> UsageRecord:
         return UsageRecord(

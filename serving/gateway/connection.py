@@ -131,7 +131,7 @@ class ClientConnection(asyncio.Protocol):
         elif parser.phase is Phase.BODY:
             self._deadline_s = now + deadlines.body_s
             if parser.wants_continue and parser.refused is None and not self._waiting:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # Answering, one at a time
     def _next(self) -> None:
@@ -164,22 +164,22 @@ class ClientConnection(asyncio.Protocol):
 
     # What an exchange needs
     def write(self, data: bytes) -> None:
-        """Does nothing on a connection that is closing: uvloop raises there, asyncio would not."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def write_soon(self, data: bytes) -> None:
+        """At the end of the turn, or before the connection closes."""
         if not self._held:
             self._app.outbox.add(self._write_held)
         self._held += data
         if len(self._held) > WRITE_BUFFER_BYTES:  # so that a flood is paused within its first turn
-            self.write(b"")
+            self._write_held()
 
     def _write_held(self) -> None:
-        if self._held:
-            self.write(b"")
+        """Does nothing on a connection that is closing: uvloop raises there, asyncio would not."""
+        data, self._held = self._held, b""
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        self._write_held()
+        self._transport.close()
 
     def new_id(self) -> str:
         return self._app.new_id()
@@ -195,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._waiting or self._unread or self._parser.is_refusing:
             self._loop.call_soon(self._go_on)
         elif self._app.is_draining:
-            self._transport.close()
+            self._close()
         else:
             self._deadline_s = self._loop.time() + self._app.deadlines.keep_alive_s
 
@@ -216,8 +216,9 @@ class ClientConnection(asyncio.Protocol):
         self._waiting.clear()
         parser = self._parser
         if parser.phase is Phase.IDLE and parser.fault is None and not self._unread:
-            self._transport.close()
+            self._close()
             return
+        self._write_held()
         self._unread.clear()
         self._is_lingering = True
         self._deadline_s = self._loop.time() + self._app.deadlines.linger_s
@@ -251,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Closes if nothing is under way; otherwise the next answer is the last."""
         if self.is_idle and not self._is_lingering:
-            self._transport.close()
+            self._close()
 
     def shut_down(self) -> None:
         """The grace is over: what runs is told so, what idles is closed."""
@@ -259,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         if active is not None and active.job is not None:
             active.job.stop(shutting_down())
         else:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         self._transport.abort()

@@ -116,7 +116,7 @@ class GatewayCore:
         """No news of keys for so long that one that is taken may have been revoked."""
         if self._key_news is KeyNews.LOST or not self.has_keys:
             return True
-        return self.silence_s >= self.deadlines.keys_s
+        return self.loop.time() - self._heard_s >= self.deadlines.keys_s
 
     @property
     def silence_s(self) -> float:
@@ -184,17 +184,13 @@ class GatewayCore:
     # What a connection asks
     def check_head(self, head: Head) -> ApiError | None:
         refusal = admit.check_head(head, self.auth)
-        if self._cannot_tell(head, refusal):
-            return overloaded("Keys cannot be checked at present.")
         if head.key is not None:
+            if refusal is None and self.is_out_of_touch:  # it may have been revoked
+                return _cannot_tell()
             head.accounts = self.gate.accounts(head.key.id)
+        elif refusal is not None and refusal.refusal is Refusal.INVALID_API_KEY:
+            return refusal if self.has_keys else _cannot_tell()
         return refusal
-
-    def _cannot_tell(self, head: Head, refusal: ApiError | None) -> bool:
-        """Whether a key that was taken may have been revoked, or one that was not may be good."""
-        if refusal is None:
-            return head.key is not None and self.is_out_of_touch
-        return refusal.refusal is Refusal.INVALID_API_KEY and not self.has_keys
 
     def answered(self, exchange: Exchange, bill: Bill | None = None) -> None:
         """An exchange has ended; with its bill where a model was asked."""
@@ -351,7 +347,7 @@ class GatewayCore:
             if known.address == slot.report.address and known.token == self._token:
                 return known
             known.pool.close()
-        fresh = Upstream(slot, self._token)
+        fresh = Upstream(slot, self._token, self.outbox)
         if slot.is_listed:
             self._upstreams[slot.replica_id] = fresh
         return fresh
@@ -372,3 +368,7 @@ class GatewayCore:
         for upstream in self._upstreams.values():
             upstream.pool.close()
         await self.spool.close()
+
+
+def _cannot_tell() -> ApiError:
+    return overloaded("Keys cannot be checked at present.")

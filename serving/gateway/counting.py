@@ -57,8 +57,8 @@ class ModelCounter:
         self._first_tokens = _Clock()
         self._between_tokens = _Clock(histogram.TOKEN_BOUNDS_S)
 
-    def add(self, record: UsageRecord, first_token_s: float) -> None:
-        """`first_token_s` is 0 where no stream began."""
+    def add(self, record: UsageRecord, first_token_s: float | None) -> None:
+        """`first_token_s` is None where no stream began."""
         self._outcomes[_PLACE[record.outcome]] += 1
         self._fallbacks += record.model_answered != record.model_asked
         if record.attempts > 1:
@@ -67,7 +67,7 @@ class ModelCounter:
         self._cached_tokens += record.cached_tokens
         self._completion_tokens += record.completion_tokens
         self._durations.add(record.duration_s)
-        if first_token_s:
+        if first_token_s is not None:
             self._first_tokens.add(first_token_s)
             if record.completion_tokens > 1:
                 streamed_s = record.duration_s - first_token_s
@@ -94,7 +94,7 @@ class ModelCounters:
     def __init__(self) -> None:
         self._by_model: dict[str, ModelCounter] = {}
 
-    def add(self, record: UsageRecord, first_token_s: float) -> None:
+    def add(self, record: UsageRecord, first_token_s: float | None) -> None:
         """Takes the one record of a request that has ended."""
         counter = self._by_model.get(record.model_asked)
         if counter is None:

@@ -138,7 +138,6 @@ class Dispatch:
 
     def finish(self, body: bytes) -> None:
         """The answer to what was sent at once. Raises NotTaken where it is none: then `go_on`."""
-        self._release()
         if not self._checked.streams:
             self._reply(body)
         self.close()

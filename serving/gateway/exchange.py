@@ -34,7 +34,6 @@ class Wire(Protocol):
     """What an exchange needs of its connection."""
 
     def write(self, data: bytes) -> None: ...
-    def write_soon(self, data: bytes) -> None: ...
     def finished(self, keep_alive: bool) -> None: ...
     def new_id(self) -> str: ...
 
@@ -61,9 +60,11 @@ class Exchange:
         "id",
         "is_started",
         "job",
+        "key_id",
         "refusal",
         "refused",
         "status",
+        "tenant",
         "trace",
     )
 
@@ -74,6 +75,9 @@ class Exchange:
         self.refused = message.refused
         #: Ours: the engine, the ledger and retries know the request by it.
         self.id = wire.new_id()
+        key = message.head.key
+        self.key_id = "" if key is None else key.id
+        self.tenant = "" if key is None else key.tenant
         self.job: Job | None = None
         self.is_started = False
         #: Of the answer; 0 before, and when the client left before there was one.
@@ -83,14 +87,6 @@ class Exchange:
         #: None where nothing is traced.
         self.trace: Trace | None = None
         self._is_chunked = False
-
-    @property
-    def key_id(self) -> str:
-        return "" if self.head.key is None else self.head.key.id
-
-    @property
-    def tenant(self) -> str:
-        return "" if self.head.key is None else self.head.key.tenant
 
     @property
     def session(self) -> bytes | None:
@@ -107,18 +103,16 @@ class Exchange:
         given = self.head.headers.get(b"x-request-id")
         return "" if given is None or not _OWN_ID.fullmatch(given) else given.decode()
 
-    def _shown_id(self) -> bytes:
-        """The caller's id, otherwise ours; for correlation only."""
-        return (self.client_id or self.id).encode()
-
-    def _connection(self) -> bytes:
-        if not self.head.keep_alive:
-            return _CLOSE
-        return _KEEP if self.head.is_http_10 else b""
-
-    def _standing(self) -> bytes:
-        accounts = self.head.accounts
-        return lines(accounts) if accounts else b""
+    def _own_lines(self) -> bytes:
+        """Where limits stand, what becomes of the connection, and the caller's id of the request,
+        otherwise ours; for correlation only.
+        """
+        head = self.head
+        standing = lines(head.accounts) if head.accounts else b""
+        kept = _KEEP if head.is_http_10 else b""
+        connection = kept if head.keep_alive else _CLOSE
+        shown = (self.client_id or self.id).encode()
+        return b"%b%bx-request-id: %b\r\n" % (standing, connection, shown)
 
     # A whole answer
     def reply(self, body: bytes, extra: bytes = b"", status: int = 200) -> None:
@@ -142,16 +136,8 @@ class Exchange:
         self.status = status
         shown = b"" if self.head.method == b"HEAD" else body
         wire.write(
-            b"%b%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-            % (
-                start,
-                extra,
-                self._standing(),
-                self._connection(),
-                self._shown_id(),
-                len(body),
-                shown,
-            )
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (start, extra, self._own_lines(), len(body), shown)
         )
         self._end(wire)
 
@@ -167,20 +153,13 @@ class Exchange:
         if not self._is_chunked:
             self.head.keep_alive = False
         coding = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
-        head = b"%b%b%b%b%bx-request-id: %b\r\n\r\n" % (
-            _STREAM,
-            extra,
-            self._standing(),
-            coding,
-            self._connection(),
-            self._shown_id(),
-        )
+        head = b"%b%b%b%b\r\n" % (_STREAM, extra, coding, self._own_lines())
         wire.write(head + self._framed(first) if first else head)
 
     def write(self, data: bytes) -> None:
         wire = self._wire
         if wire is not None and data:
-            wire.write_soon(chunk(data) if self._is_chunked else data)
+            wire.write(chunk(data) if self._is_chunked else data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last bytes and the end of the stream."""

@@ -14,7 +14,7 @@ Rules
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from serving.errors import ApiError, Refusal
 from serving.gateway import fault
@@ -174,32 +174,28 @@ class Job:
 
     def _heard(self, body: bytes, error: Exception | None) -> None:
         """How the try ended that was sent at once."""
-        failure = self._finished(body) if error is None else error
-        if failure is None:
+        if error is None and self._dispatch is not None:
+            error = self._finished(self._dispatch, body)
+        if error is None:
             self._end()
         else:
-            self._task = self._core.loop.create_task(self._run(failure))
+            self._task = self._core.loop.create_task(self._run(error))
 
-    def _finished(self, body: bytes) -> Exception | None:
+    def _finished(self, dispatch: Dispatch, body: bytes) -> Exception | None:
         """None where that was the end, one way or the other."""
         try:
-            self._under_way.finish(body)
+            dispatch.finish(body)
         except NotTaken as failure:
             return failure.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             self._broken(error)
         return None
 
-    @property
-    def _under_way(self) -> Dispatch:
-        """What was sent at once."""
-        return cast(Dispatch, self._dispatch)
-
     async def _run(self, failure: Exception | None = None) -> None:
         """`failure`: of what was sent at once."""
         self._is_running = True
         try:
-            await (self._answer() if failure is None else self._under_way.go_on(failure))
+            await self._answer(failure)
         except ApiError as error:
             is_started = self._exchange.is_started
             self._refuse(error, refused_by(error, self._bill.attempts, is_started=is_started))
@@ -230,10 +226,13 @@ class Job:
         self._core.budget.in_flight -= 1
         self._core.answered(self._exchange, self._bill)
 
-    async def _answer(self) -> None:
+    async def _answer(self, failure: Exception | None) -> None:
         if self._dispatch is None:
             self._dispatch = await self._fitted()
-        await self._dispatch.run()
+        if failure is None:
+            await self._dispatch.run()
+        else:
+            await self._dispatch.go_on(failure)
 
     async def _fitted(self) -> Dispatch:
         """From when it is known which model answers."""

@@ -13,6 +13,7 @@ import httptools
 
 from serving.bounds import CONNECTIONS_PER_REPLICA
 from serving.gateway.chunk import sole_chunk
+from serving.gateway.outbox import Outbox
 from serving.gateway.silence import give_up_after
 
 #: A whole reply shows nothing of itself before its end: without this it would be waited for until
@@ -61,19 +62,29 @@ class UpstreamConnection(asyncio.Protocol):
         #: All that came ends with a chunk of a body that goes on: the next byte opens a chunk.
         self._is_between_chunks = False
         self._is_paused = False
+        #: What waits in the outbox.
+        self._held = b""
         self.is_reused = False
         self.idle_since_s = 0.0
 
     def send(self, request: bytes, sink: Sink) -> None:
+        """At the end of the turn."""
         if not self.is_open:
             sink.on_lost()
             return
         self._sink = sink
-        self._transport.write(request)
+        self._held = request
+        self._pool.outbox.add(self._write_held)
+
+    def _write_held(self) -> None:
+        request, self._held = self._held, b""
+        if request and self.is_open:
+            self._transport.write(request)
 
     def close(self) -> None:
         """Drops the exchange: the replica sees its client leave and aborts."""
         self._sink = None
+        self._held = b""
         self._transport.abort()
 
     def let_finish(self) -> None:
@@ -176,7 +187,8 @@ def _is_silence(loss: Exception | None) -> bool:
 class Pool:
     """The connections to one replica's address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, outbox: Outbox) -> None:
+        self.outbox = outbox
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._idle: list[UpstreamConnection] = []
@@ -184,19 +196,14 @@ class Pool:
         self._finishing: set[UpstreamConnection] = set()
         self._is_closed = False
 
-    @property
-    def has_idle(self) -> bool:
-        while self._idle and not self._idle[-1].is_open:
-            self._idle.pop()
-        return bool(self._idle)
-
     def idle(self) -> UpstreamConnection | None:
         """The connection used last, if one is free: the coldest are left to age."""
-        if not self.has_idle:
-            return None
-        connection = self._idle.pop()
-        connection.is_reused = True
-        return connection
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                connection.is_reused = True
+                return connection
+        return None
 
     async def connect(self, limit_s: float) -> UpstreamConnection:
         """Raises Saturated, and OSError, of which TimeoutError is one."""

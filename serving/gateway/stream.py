@@ -93,7 +93,7 @@ class StreamAttempt(Attempt):
             self._fail(translate_event(error, self._param))
         else:
             exchange.finish(DONE)
-            self._succeed()
+            self._settle(b"", None)
 
     def on_end(self) -> None:
         if self.status != 200:

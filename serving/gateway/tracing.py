@@ -73,7 +73,7 @@ class Trace:
                     "flotilla.cached_tokens": record.cached_tokens,
                     "flotilla.outcome": record.outcome,
                     "flotilla.attempts": record.attempts,
-                    "flotilla.first_token_s": bill.first_token_s,
+                    "flotilla.first_token_s": bill.first_token_s or 0.0,
                 }
             )
         if exchange.refusal is not None:

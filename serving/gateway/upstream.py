@@ -6,6 +6,7 @@ caller's.
 
 from enum import Enum
 
+from serving.gateway.outbox import Outbox
 from serving.gateway.pool import Pool, Saturated, UpstreamConnection
 from serving.gateway.refusal import NotReached, NotTaken, overloaded, unavailable
 from serving.routing.breaker import Symptom
@@ -21,11 +22,11 @@ class Path(bytes, Enum):
 
 
 class Upstream:
-    def __init__(self, slot: Slot, token: str) -> None:
+    def __init__(self, slot: Slot, token: str, outbox: Outbox) -> None:
         self.slot = slot
         self.address = slot.report.address
         self.token = token
-        self.pool = Pool(self.address)
+        self.pool = Pool(self.address, outbox)
         self._heads = {
             path: b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: Bearer %b\r\n"
             b"content-type: application/json\r\nx-request-id: "

@@ -120,7 +120,8 @@ class Breaker:
 
     def succeeded(self) -> None:
         """An answer is complete."""
-        self.began()
+        if self.state is State.PROBING:
+            self._step(Event.ANSWERED)
         self._failures_in_a_row = 0
         self._count(0.0)
 

@@ -30,7 +30,7 @@ from serving.gateway.shipper import Shipper
 from serving.spool import Spool
 from serving.spool_part import Part
 from serving.spool_underway import Underway
-from tests.deployments.ledger.records import NOON_S, usage
+from tests.deployments.ledger.records import NOON_S, sent, usage
 
 RECORDS = 4
 PART_BYTES = 700  # two records
@@ -95,7 +95,7 @@ async def _live(home: Path, kill_at: int) -> None:
     ledger = _opened(home)
     shipper = Shipper(spool, _sender(ledger))
     for number in range(RECORDS):
-        slot = spool.note(usage(f"r{number}"))
+        slot = spool.note(sent(f"r{number}"))
         spool.append(usage(f"r{number}"))
         spool.let_go(slot)
         with (home / "acknowledged").open("a") as file:

@@ -44,7 +44,7 @@ def test_a_gateway_that_is_gone_takes_nothing_away_and_starts_anew_when_it_is_ba
 def test_a_record_is_counted_under_the_model_that_was_asked_for() -> None:
     counters = ModelCounters()
     counters.add(usage(model_answered="big", attempts=3, duration_s=2.5), first_token_s=0.5)
-    counters.add(usage(outcome=Outcome.CUT), first_token_s=0.0)
+    counters.add(usage(outcome=Outcome.CUT), first_token_s=None)
     [counts] = counters.counts()
     assert (counts.model, counts.requests) == ("small", 2)
     assert (counts.ended_as(Outcome.COMPLETE), counts.ended_as(Outcome.CUT)) == (1, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from serving.usage import EngineCount, Outcome, UsageRecord
+from serving.usage import EngineCount, Outcome, Sent, UsageRecord
 
 #: 2026-11-27 12:00 UTC.
 NOON_S = 1_795_780_800
@@ -27,6 +27,12 @@ def usage(request_id: str = "a", **changes: Any) -> UsageRecord:
         tenant="default",
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def sent(request_id: str = "a", **changes: Any) -> Sent:
+    """A request that a replica has."""
+    made = Sent(request_id, "key1", "default", "small", "small", "small.0#1", float(NOON_S), 1)
+    return msgspec.structs.replace(made, **changes)
 
 
 def cut(request_id: str = "a", **changes: Any) -> UsageRecord:

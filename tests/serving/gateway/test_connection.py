@@ -64,5 +64,6 @@ async def test_bytes_that_come_between_an_answer_and_the_next_request_keep_their
     await asyncio.sleep(0)
     assert len(app.exchanges) == 1 + 1
     app.exchanges[1].reply(b"{}")
+    await asyncio.sleep(0)
     assert transport.written.count(b"HTTP/1.1 200") == 2
     assert b"400" not in transport.written

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.gateway.chunk import chunk
+from serving.gateway.outbox import Outbox
 from serving.gateway.pool import Pool, UpstreamConnection
 
 HEAD = b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -52,8 +54,17 @@ class Listener:
         self.silences += 1
 
 
+class AtOnce(Outbox):
+    """Without a loop."""
+
+    def __init__(self) -> None: ...
+
+    def add(self, flush: Callable[[], None]) -> None:
+        flush()
+
+
 def connected() -> UpstreamConnection:
-    connection = UpstreamConnection(Pool("127.0.0.1:1"))
+    connection = UpstreamConnection(Pool("127.0.0.1:1", AtOnce()))
     connection.connection_made(cast(asyncio.Transport, Wire()))
     return connection
 

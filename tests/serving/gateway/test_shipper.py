@@ -4,7 +4,6 @@ import asyncio
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from serving.gateway import shipper as module
@@ -13,6 +12,7 @@ from serving.spool import Spool
 from serving.spool_claim import Claim
 from serving.spool_part import parts_of
 from serving.spool_underway import Underway
+from tests.deployments.ledger.records import sent
 from tests.serving.test_spool import ids, numbers, record
 
 
@@ -73,7 +73,7 @@ async def test_what_replicas_had_when_their_gateway_was_killed_is_shipped_behind
     await left_behind(tmp_path, "gateway.a", 0)
     underway = Underway(tmp_path / "gateway.a.underway")
     for number in (1, 2):
-        underway.note(msgspec.json.encode(record(number)))
+        underway.note(sent(str(number)))
     underway.close()
     ledger, spool = FakeLedger(), Spool(tmp_path, "gw")
     shipper = Shipper(spool, ledger.send)
