@@ -35,6 +35,9 @@ class Part:
         self.path = path
         #: None when it is sealed.
         self._map: mmap.mmap | None = mapped(path, size_bytes)
+        # All its pages at once cost a quarter of what they cost one by one, on the way of requests.
+        with contextlib.suppress(OSError):
+            self._map.madvise(_POPULATE_WRITE)
         self._size = size_bytes
         self.used = 0
         self.shipped = 0
@@ -103,17 +106,13 @@ def mapped(path: Path, size_bytes: int) -> mmap.mmap:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.posix_fallocate(handle, 0, size_bytes)
-        made = mmap.mmap(handle, size_bytes)
+        return mmap.mmap(handle, size_bytes)
     except OSError:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
     finally:
         os.close(handle)
-    # All at once costs a quarter of what it costs page by page, on the way of requests.
-    with contextlib.suppress(OSError):
-        made.madvise(_POPULATE_WRITE)
-    return made
 
 
 def batches(path: Path) -> Iterator[bytes]:

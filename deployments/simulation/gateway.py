@@ -7,7 +7,7 @@ each knows of the others' requests, it would know from heartbeats a fraction of 
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -250,7 +250,7 @@ class Gateway:
 
     def _hand_over(self, request: Request, replica: Replica, choice: Choice) -> None:
         request.choice, request.landing = choice, ExitStack()
-        request.flight = request.landing.enter_context(self._router.send(choice))
+        request.flight = request.landing.enter_context(closing(self._router.send(choice)))
         work = Work.of(request.arrival, replica.engine.named(request.arrival.blocks))
         self._under_way[work] = request
         replica.take(work)

@@ -169,7 +169,7 @@ class LeastLoad:
         ticket.flight.began()
 
     def ended(self, ticket: Any, cached_tokens: int) -> None:
-        ticket.flight.end()
+        ticket.flight.close()
         question = ticket.question
         answer = Answer(question.prompt_tokens, cached_tokens, question.output_tokens)
         self._router.learn(ticket.choice, answer)

@@ -96,7 +96,7 @@ def choices_s(case: Case) -> Iterator[float]:
         taken_s = time.thread_time() - began_s
         flights.append(flight)
         if len(flights) > IN_FLIGHT:
-            flights.pop(dice.randrange(IN_FLIGHT)).end()
+            flights.pop(dice.randrange(IN_FLIGHT)).close()
         if number >= CHOICES:
             yield taken_s
 

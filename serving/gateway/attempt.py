@@ -122,7 +122,12 @@ class Attempt:
 
     def on_lost(self) -> None:
         self.is_over = True
-        self._fail(Stale() if self._may_be_stale() else DiedWithIt(upstream(), Symptom.DIED))
+        if self._may_be_stale():
+            self._fail(Stale())
+        elif self._connection is not None and self._connection.is_unsent:
+            self._fail(NotTaken(upstream(), Symptom.DIED))
+        else:
+            self._fail(DiedWithIt(upstream(), Symptom.DIED))
 
     def on_silent(self) -> None:
         """Its node is cut off or has no power: that is no request's doing, and none is blamed."""

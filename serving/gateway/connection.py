@@ -82,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> None:
+        self._write_held()  # it may still read what it has been answered
         self._leave()
 
     def data_received(self, data: bytes) -> None:

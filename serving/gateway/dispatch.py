@@ -11,6 +11,7 @@ Rules
   whichever way it went.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,21 +23,13 @@ from serving.gateway.attempt import Attempt, Ended, Stale
 from serving.gateway.bill import Bill
 from serving.gateway.place import Place, place, place_at_once
 from serving.gateway.pool import UpstreamConnection
-from serving.gateway.refusal import (
-    DiedWithIt,
-    NotReached,
-    NotTaken,
-    quarantined,
-    unavailable,
-    upstream,
-)
+from serving.gateway.refusal import DiedWithIt, NotTaken, unavailable, upstream
+from serving.gateway.retries import Retries
 from serving.gateway.sse import EventFilter
 from serving.gateway.stream import Passage, StreamAttempt
 from serving.gateway.turns import Stay
 from serving.gateway.upstream import Path, Upstream
-from serving.protocol.fingerprint import fingerprint
 from serving.routing.breaker import Symptom
-from serving.routing.retry import Attempts
 from serving.routing.route import Answer, Choice
 from serving.routing.table import Flight, Slot
 from serving.usage import Outcome
@@ -49,7 +42,6 @@ class Dispatch:
     __slots__ = (
         "_ask",
         "_attempt",
-        "_attempts",
         "_bill",
         "_checked",
         "_choice",
@@ -60,9 +52,9 @@ class Dispatch:
         "_has_place",
         "_has_waited",
         "_is_counted",
-        "_is_retrying",
         "_max_tokens",
         "_model",
+        "_retries",
         "_stay",
     )
 
@@ -79,7 +71,6 @@ class Dispatch:
         #: For the model's first replica to start.
         self._has_waited = has_waited
         self._ask = ask_of(self._exchange, self._checked, self._model, core.catalogue)
-        self._attempts = Attempts()
         self._attempt: Attempt | None = None
         self._choice: Choice | None = None
         self._flight: Flight | None = None
@@ -88,7 +79,8 @@ class Dispatch:
         self._stay: Stay | None = None
         #: Where it goes first, if that was found on the way.
         self._first: Choice | None = None
-        self._is_retrying = False
+        #: Once a try has failed.
+        self._retries: Retries | None = None
         #: Its work is counted as under way, and there may be more to give back.
         self._is_counted = False
 
@@ -123,17 +115,19 @@ class Dispatch:
         if found is None:
             return False
         self._take(found)
-        choice = self._first = self._route()
+        choice = self._route()
         if choice is None:
             return False
+        # Before anybody else is routed, though a connection may take a while.
+        self._depart(choice)
         target = self._core.upstream(choice.slot)
+        request = self._request(target, b"")
         connection = target.pool.idle()
         if connection is None:
             return False
-        self._depart(choice)
         self._bill.sent_to(choice.slot.replica_id)
         attempt = self._attempt = self._new_attempt(choice.slot)
-        attempt.send(connection, self._request(target, b""), ended)
+        attempt.send(connection, request, ended)
         return True
 
     def finish(self, body: bytes) -> None:
@@ -153,7 +147,7 @@ class Dispatch:
     async def _retry(self, error: Exception) -> None:
         failure = await self._again_if_stale(error)
         if failure is not None:
-            await self._try_in_turn(await self._another(failure), failure)
+            await self._try_in_turn(await self._another(failure))
 
     async def _again_if_stale(self, error: Exception) -> NotTaken | None:
         """The failure that stands. None: it has been answered."""
@@ -177,34 +171,51 @@ class Dispatch:
             if not self._has_place:
                 has_waited = self._has_waited
                 self._take(await place(self._core, self._bill, self._ask, has_waited=has_waited))
-            await self._try_in_turn(self._first or self._route())
+            await self._try_in_turn(self._choice or self._departed())
         finally:
             self.close()
 
-    async def _try_in_turn(self, choice: Choice | None, failure: NotTaken | None = None) -> None:
-        """`failure`: of the try before."""
-        while choice is not None:
-            self._depart(choice)
+    def _departed(self) -> Choice:
+        """To its first replica."""
+        choice = self._first or self._route()
+        if choice is None:
+            raise unavailable()
+        self._depart(choice)
+        return choice
+
+    async def _try_in_turn(self, choice: Choice) -> None:
+        """From the replica that it departed to on."""
+        while True:
             try:
                 return await self._try(choice.slot)
             except NotTaken as error:
                 failure = error.with_traceback(None)
             choice = await self._another(failure)
-        raise failure or unavailable()
 
-    async def _another(self, failure: NotTaken) -> Choice | None:
-        """After a try that failed so; raises what the client hears where it was the last."""
-        if self._choice is not None:
-            slot = self._choice.slot
-            self._core.failed(slot, failure.symptom)
-            self._return()
-            self._attempts.failed(slot.replica_id, failure.was_taken)
-            await self._blame(failure, slot)
-        self._check_retry(failure)
-        return self._route()
+    async def _another(self, failure: NotTaken) -> Choice:
+        """Departs to another one after a try that failed so; raises what the client hears where it
+        was the last.
+        """
+        if self._choice is None:
+            raise failure
+        slot = self._choice.slot
+        self._core.failed(slot, failure.symptom)
+        self._return()
+        if self._retries is None:
+            self._retries = Retries(self._core, self._bill)
+        await self._retries.after(failure, slot.replica_id)
+        choice = self._route()
+        if choice is None:
+            raise failure
+        self._depart(choice)
+        return choice
 
     def _route(self) -> Choice | None:
-        return self._core.route(self._model.replica_set, self._ask, self._attempts.tried)
+        return self._core.route(self._model.replica_set, self._ask, self._tried)
+
+    @property
+    def _tried(self) -> Collection[str]:
+        return () if self._retries is None else self._retries.tried
 
     # What it holds
     def _arrive(self) -> None:
@@ -226,7 +237,7 @@ class Dispatch:
         """From there."""
         flight, self._flight = self._flight, None
         if flight is not None:
-            flight.end()
+            flight.close()
 
     def _release(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -243,36 +254,8 @@ class Dispatch:
         if self._stay is not None:
             self._stay.ended(self._bill.counted())
         self._core.meters.of(self._model.replica_set).ended(self._checked.body_bytes)
-        self._core.budget.retrying -= self._is_retrying
-
-    # Once more?
-    async def _blame(self, failure: NotTaken, slot: Slot) -> None:
-        """A replica died with this request: no gateway shall lose a third one to it."""
-        if isinstance(failure, DiedWithIt) and failure.is_death:
-            mark = fingerprint(self._checked, self._bill.asked.replica_set)
-            inquest = self._core.inquest
-            inquest.blame(mark, slot.replica_id)
-            if not self._exchange.is_started:
-                await inquest.heard(mark)
-            if mark in inquest.quarantined:
-                raise quarantined()
-
-    def _check_retry(self, failure: NotTaken) -> None:
-        """Returns when another replica may be asked; raises what the client hears otherwise."""
-        if self._exchange.is_started:
-            raise failure
-        if self._attempts.died_with_it > 1:
-            raise quarantined()
-        is_free = isinstance(failure, NotReached)
-        if not self._attempts.may_retry() or not (is_free or self._may_spend()):
-            raise failure
-
-    def _may_spend(self) -> bool:
-        """Takes this request's place in the retry budget, or looks whether it may be kept."""
-        if self._is_retrying:
-            return self._core.budget.holds()
-        self._is_retrying = self._core.budget.take()
-        return self._is_retrying
+        if self._retries is not None:
+            self._retries.close()
 
     # One try
     async def _try(self, slot: Slot) -> None:
@@ -302,7 +285,7 @@ class Dispatch:
 
     async def _connect(self, slot: Slot, target: Upstream) -> UpstreamConnection:
         core = self._core
-        limit_s = core.given_s(core.deadlines.connect_s, slot, self._attempts.tried)
+        limit_s = core.given_s(core.deadlines.connect_s, slot, self._tried)
         return await target.connect(limit_s)
 
     async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:

@@ -14,6 +14,8 @@ Rules
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from serving.errors import ApiError, Refusal
@@ -117,8 +119,7 @@ class Job:
         if self._task is not None:
             self._task.cancel()
         if not self._is_running:
-            self._interrupted()
-            self._end()
+            self._over(self._interrupted)
 
     # Who looks
     @property
@@ -156,8 +157,7 @@ class Job:
         try:
             is_sent = self._is_sent_at_once()
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            self._broken(error)
-            self._end()
+            self._over(partial(self._broken, error))
         else:
             if not is_sent:
                 self._task = self._core.loop.create_task(self._run())
@@ -177,7 +177,7 @@ class Job:
         if error is None and self._dispatch is not None:
             error = self._finished(self._dispatch, body)
         if error is None:
-            self._end()
+            self._over()
         else:
             self._task = self._core.loop.create_task(self._run(error))
 
@@ -190,6 +190,19 @@ class Job:
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             self._broken(error)
         return None
+
+    def _over(self, say: Callable[[], None] | None = None) -> None:
+        """The end without a task, after `say`. Whoever calls goes on with other requests, whatever
+        goes wrong here.
+        """
+        try:
+            try:
+                if say is not None:
+                    say()
+            finally:
+                self._end()
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            self._log_fault(error)
 
     async def _run(self, failure: Exception | None = None) -> None:
         """`failure`: of what was sent at once."""
@@ -215,10 +228,13 @@ class Job:
 
     def _broken(self, error: Exception) -> None:
         """By a bug of ours."""
-        extra = {"request_id": self._exchange.id}
-        _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
+        self._log_fault(error)
         self._refuse(ApiError(Refusal.INTERNAL, "This is a fault of ours."), Outcome.FAILED)
         error.__traceback__ = None
+
+    def _log_fault(self, error: Exception) -> None:
+        extra = {"request_id": self._exchange.id}
+        _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
 
     def _end(self) -> None:
         if self._dispatch is not None:

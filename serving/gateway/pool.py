@@ -97,6 +97,11 @@ class UpstreamConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return not self._transport.is_closing()
 
+    @property
+    def is_unsent(self) -> bool:
+        """What it was given to send has not left yet."""
+        return bool(self._held)
+
     def pause(self) -> None:
         if self.is_open and not self._is_paused:
             self._is_paused = True
@@ -152,6 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
             sink.on_silent()
         else:
             sink.on_lost()
+        self._held = b""
 
     # httptools' side
     def on_message_begin(self) -> None:

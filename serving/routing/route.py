@@ -23,7 +23,7 @@ For one request, with the `Router` of a gateway and the slots of a replica set:
     choice = router.choose(slots, ask, tried, now_s, dice)   # -> Choice | None; changes nothing
     flight = router.send(choice)                             # counts it and claims its prefix
     flight.began()                                           # at its first token
-    flight.end()                                             # whatever became of it
+    flight.close()                                           # whatever became of it
     router.learn(choice, answer)                             # when the answer is complete
     router.forget(replica_id)                                # when a replica has left
 """
@@ -120,7 +120,7 @@ class Router:
         return unknown * odds * self.index.credit(slot.replica_id)
 
     def send(self, choice: Choice) -> Flight:
-        """Claims the prefix for the replica; the work counts until the flight's `end`."""
+        """Claims the prefix for the replica; the work counts until the flight is closed."""
         slot, prefix = choice.slot, choice.ask.prefix
         if prefix.keys:
             self.index.record(slot.replica_id, prefix)

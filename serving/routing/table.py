@@ -1,7 +1,7 @@
 """The replicas a gateway knows, with the work it has sent them, in requests and in tokens.
 
-What is in flight is counted as long as its `Flight` lasts, which whoever began it ends on every way
-out. Heartbeats only correct what others send: `others` is the reported load minus our own
+What is in flight is counted as long as its `Flight` is open, which whoever opened it closes on
+every way out. Heartbeats only correct what others send: `others` is the reported load minus our own
 share when the report came, and each of those requests counts as a typical one.
 """
 
@@ -82,7 +82,7 @@ class Slot:
 
 
 class Flight:
-    """One request at one replica, counted there until its `end`. A context manager too."""
+    """One request at one replica, counted there until it is closed."""
 
     __slots__ = ("_is_probe", "_output_tokens", "_prompt_tokens", "_slot")
 
@@ -101,7 +101,7 @@ class Flight:
         self._slot.ahead_tokens -= self._prompt_tokens
         self._prompt_tokens = 0.0
 
-    def end(self) -> None:
+    def close(self) -> None:
         """To be called once."""
         slot = self._slot
         slot.in_flight -= 1
@@ -110,12 +110,6 @@ class Flight:
         slot.ahead_tokens -= self._prompt_tokens + self._output_tokens
         if not slot.in_flight:
             slot.settle()
-
-    def __enter__(self) -> "Flight":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Clients that leave, read slowly, or ask when it is too late: rows 38 to 42."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Callable
@@ -10,12 +9,10 @@ from dataclasses import replace
 import pytest
 
 from serving.bounds import WRITE_BUFFER_BYTES
-from serving.gateway.exchange import Exchange
-from serving.gateway.parser import Head, Message
 from tests.fakes import Call, hangs, hangs_after
 from tests.faults.site import Faulty, Site, replicas, until
 from tests.faults.test_overload import expect
-from tests.serving.gateway.rig import CHAT, HELLO, KEY, QUICK, Client, encode
+from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client, encode, handed
 
 STREAM = {**HELLO, "stream": True}
 READERS = 20
@@ -89,16 +86,6 @@ async def test_40_a_client_that_is_gone_as_its_request_is_read_is_recorded_too(
         await site.invariants_hold()
 
 
-class Nowhere:
-    """The way to a client that is about to leave."""
-
-    def write(self, data: bytes) -> None: ...
-    def finished(self, keep_alive: bool) -> None: ...
-
-    def new_id(self) -> str:
-        return "f" * 32
-
-
 @pytest.mark.parametrize("is_warm", [True, False], ids=["sent at once", "not begun"])
 @pytest.mark.parametrize("body", [HELLO, STREAM], ids=["whole", "stream"])
 async def test_40_a_client_that_leaves_in_the_turn_its_request_came_is_recorded_too(
@@ -108,12 +95,7 @@ async def test_40_a_client_that_leaves_in_the_turn_its_request_came_is_recorded_
     async with faulty(one) as site:
         if is_warm:  # there is a connection to the replica
             await site.chat()
-        head = Head(b"POST", CHAT.encode(), {b"authorization": f"Bearer {KEY}".encode()})
-        head.headers[b"content-type"] = b"application/json"
-        assert site.core.check_head(head) is None
-        exchange = Exchange(Nowhere(), Message(head, json.dumps(body).encode()))
-        site.core.serve(exchange)
-        exchange.client_left()
+        handed(site.core, body).client_left()
         site.saw("left")
         *_, record = await site.invariants_hold()
     assert (record["request_id"], record["outcome"]) == ("f" * 32, "client_gone")

@@ -29,6 +29,8 @@ WAIT_S = 120.0
 #: The end tokens of the demo model, forbidden.
 NEVER_ENDS = {"0": -100, "2": -100}
 QUESTION = "How do I create an API key?"
+#: Of whoever brings the fleet up, for private weights.
+HUB_TOKEN = "hf_planted4711planted4711planted4711"
 
 T = TypeVar("T")
 
@@ -57,7 +59,8 @@ class LiveFleet:
     def environment(self) -> dict[str, str]:
         inherited = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
         ray = LocalRay.started_in(self.home)
-        return {**inherited, "FLOTILLA_HOME": str(self.home), **(ray.environment() if ray else {})}
+        own = {"FLOTILLA_HOME": str(self.home), "HF_TOKEN": HUB_TOKEN}
+        return {**inherited, **own, **(ray.environment() if ray else {})}
 
     def file(self, models: str) -> Path:
         """A fleet file with these models."""

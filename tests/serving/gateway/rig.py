@@ -13,6 +13,8 @@ from typing import Any
 from serving.bounds import Deadlines
 from serving.gateway.certificate import Certificate
 from serving.gateway.core import GatewayCore
+from serving.gateway.exchange import Exchange
+from serving.gateway.parser import Head, Message
 from serving.gateway.server import Server, listen
 from serving.keys import new_key
 from serving.snapshot import KeyRecord, ReplicaReport, Snapshot
@@ -118,6 +120,29 @@ def encode(
     given |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in given.items() if value != "-")
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + raw
+
+
+class Nowhere:
+    """The way to a client that is not there."""
+
+    def __init__(self, request_id: str) -> None:
+        self._id = request_id
+
+    def write(self, data: bytes) -> None: ...
+    def finished(self, keep_alive: bool) -> None: ...
+
+    def new_id(self) -> str:
+        return self._id
+
+
+def handed(core: GatewayCore, body: Any, request_id: str = "f" * 32) -> Exchange:
+    """A chat request as it comes from a connection, in this turn of the loop."""
+    head = Head(b"POST", CHAT.encode(), {b"authorization": f"Bearer {KEY}".encode()})
+    head.headers[b"content-type"] = b"application/json"
+    assert core.check_head(head) is None
+    exchange = Exchange(Nowhere(request_id), Message(head, json.dumps(body).encode()))
+    core.serve(exchange)
+    return exchange
 
 
 @dataclass

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.gateway.exchange import Exchange
 from serving.snapshot import Load, Phase
 from tests.fakes import (
     Behaviour,
@@ -12,6 +13,7 @@ from tests.fakes import (
     answers,
     errs_after,
     fake_replica,
+    hangs,
     refuses,
 )
 from tests.serving.gateway.rig import QUICK, Rig, gateway
@@ -106,3 +108,25 @@ async def test_busy_replicas_get_less(tmp_path: Path) -> None:
             for _ in range(10):
                 await rig.chat()
         assert (len(one.calls), len(two.calls)) == (10, 0)
+
+
+async def test_a_fault_of_ours_at_the_end_of_one_request_stops_no_watch_over_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = FakeReplica(behaviour=hangs)
+    deadlines = replace(QUICK, request_s=0.1)
+    async with fake_replica(one), gateway(tmp_path, one, deadlines=deadlines) as rig:
+        one.script = [answers]
+        await rig.chat()  # from now on there is a connection to the replica
+        add, faults = rig.core.answers.add, [RuntimeError("planted")]
+
+        def breaks(exchange: Exchange) -> None:
+            if faults:
+                raise faults.pop()
+            add(exchange)
+
+        monkeypatch.setattr(rig.core.answers, "add", breaks)
+        for _ in range(3):
+            assert (await rig.chat()).status == 504
+        assert rig.core.budget.in_flight == 0
+    assert [record.getMessage() for record in caplog.records if "RuntimeError" in record.message]

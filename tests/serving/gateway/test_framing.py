@@ -138,6 +138,14 @@ async def test_45_a_fault_behind_a_good_request_does_not_harm_its_answer(rig: Ri
     assert await client.is_closed()
 
 
+async def test_45_who_pipelines_and_says_that_it_is_done_reads_all_answers(rig: Rig) -> None:
+    client = await rig.connect()
+    await client.send(2 * encode("GET", "/v1/models"))
+    client.writer.write_eof()
+    async with asyncio.timeout(5):
+        assert (await client.reader.read()).count(b"HTTP/1.1 200") == 2
+
+
 async def test_many_pipelined_bytes_wait_unread(rig: Rig, replica: FakeReplica) -> None:
     client = await rig.connect()
     count = 600

@@ -20,6 +20,7 @@ from tests.serving.gateway.rig import (
     OTHER_RECORD,
     Rig,
     gateway,
+    handed,
     model,
 )
 
@@ -194,3 +195,15 @@ async def test_nothing_counts_as_ahead_when_all_is_answered(tmp_path: Path) -> N
             await rig.ask("POST", CHAT, turn(LONG, stream=stream))
         ahead = [slot.ahead_tokens for slot in rig.core._table.of("tiny")]
         assert ahead == [0.0] * 4
+
+
+@pytest.mark.parametrize("text", ["hi", LONG], ids=["short", "long"])
+async def test_what_comes_in_one_turn_is_spread_though_nobody_is_connected_yet(
+    tmp_path: Path, text: str
+) -> None:
+    async with fleet(tmp_path) as rig:
+        exchanges = [handed(rig.core, turn(text), f"{number:032x}") for number in range(16)]
+        assert [count for _, count in rig.core.in_flight()] == [4, 4, 4, 4]
+        for exchange in exchanges:
+            exchange.client_left()
+        assert [count for _, count in rig.core.in_flight()] == [0, 0, 0, 0]

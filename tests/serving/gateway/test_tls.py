@@ -277,11 +277,26 @@ class HandMade:
         self._tls.write(data)
         await self._client.send(self._outgoing.read())
 
+    async def send_and_close(self, data: bytes) -> None:
+        """With the word that nothing more comes, in one segment."""
+        self._tls.write(data)
+        with suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        await self._client.send(self._outgoing.read())
+
     async def receive(self) -> bytes:
         while True:
             with suppress(ssl.SSLWantReadError):
                 return self._tls.read(65_536)
             self._incoming.write(await self._client.reader.read(65_536))
+
+
+async def test_an_answer_is_read_by_a_client_that_says_at_once_that_it_is_done(rig: Rig) -> None:
+    client = await plain(rig)
+    hand = HandMade(cast(ssl.SSLContext, rig.tls), client)
+    await hand.shake()
+    await hand.send_and_close(encode("GET", "/v1/models"))
+    assert b'"tiny"' in await hand.receive()
 
 
 def first_flight(context: ssl.SSLContext) -> bytes:

@@ -1,6 +1,6 @@
 """How many requests a replica may have: enough to be busy, few enough to keep their time."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from hypothesis import given
@@ -24,7 +24,7 @@ def test_half_as_many_may_wait_as_run() -> None:
     with ExitStack() as flights:
         taken = 0
         while has_room(one):
-            flights.enter_context(Flight(one, 1, 1))
+            flights.enter_context(closing(Flight(one, 1, 1)))
             taken += 1
     assert taken == 4 * (1 + WAITING_SHARE)
 
@@ -62,7 +62,7 @@ def test_a_gateway_takes_its_share_of_a_burst_and_always_half() -> None:
     one.traffic.others_share = 0.9
     with ExitStack() as flights:
         while has_room(one):
-            flights.enter_context(Flight(one, 1, 1))
+            flights.enter_context(closing(Flight(one, 1, 1)))
         assert one.in_flight == one.capacity.most_at_once * LEAST_SHARE
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def choose(router: Router, slots: list[Slot], ask: Ask) -> Choice:
 def served(router: Router, slots: list[Slot], ask: Ask, cached: int = 0) -> Slot:
     """A request from its choice to its complete answer."""
     choice = choose(router, slots, ask)
-    with router.send(choice) as flight:
+    with closing(router.send(choice)) as flight:
         flight.began()
     router.learn(choice, Answer(int(ask.prompt_tokens), cached, 100))
     return choice.slot
@@ -84,7 +84,7 @@ def test_a_common_beginning_does_not_glue_everything_to_one_replica() -> None:
     with ExitStack() as in_flight:
         for number in range(160):
             choice = choose(router, slots, prompt(0, 1, 2, 1_000 + number))
-            in_flight.enter_context(router.send(choice))
+            in_flight.enter_context(closing(router.send(choice)))
             taken[choice.slot.replica_id] += 1
     assert len(taken) == 8
     assert max(taken.values()) <= 30
@@ -95,7 +95,7 @@ def test_a_replica_whose_claims_are_not_kept_loses_its_pull() -> None:
     holder = served(router, slots, prompt(1, 2))
     for _ in range(60):
         choice = choose(router, [holder], prompt(1, 2))
-        router.send(choice).end()
+        router.send(choice).close()
         router.learn(choice, Answer(2 * BLOCK, 0, 100))
     holder.ahead_tokens = 10.0
     assert choose(router, slots, prompt(1, 2)).slot is not holder
@@ -185,7 +185,9 @@ def test_no_work_is_left_behind_when_all_have_ended() -> None:
     router, slots = Router(), replicas(2)
     with ExitStack() as in_flight:
         for number in range(10):
-            flight = in_flight.enter_context(router.send(choose(router, slots, prompt(number, 3))))
+            flight = in_flight.enter_context(
+                closing(router.send(choose(router, slots, prompt(number, 3))))
+            )
             if number % 2:
                 flight.began()
         assert sum(slot.in_flight for slot in slots) == 10
@@ -275,7 +277,7 @@ def test_no_replica_starves_while_requests_pile_up(
             ask = prompt(*asks[turn % len(asks)])
             choice = router.choose(slots, ask, (), 0.0, dice.randrange)
             assert choice is not None
-            in_flight.enter_context(router.send(choice))
+            in_flight.enter_context(closing(router.send(choice)))
             taken[choice.slot.replica_id] += 1
     assert len(taken) == count
 

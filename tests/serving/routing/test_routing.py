@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 
 from hypothesis import given
@@ -39,11 +40,11 @@ def ignore(slot: Slot) -> None:
 def test_the_least_busy_is_picked_by_what_was_sent_and_what_others_sent() -> None:
     a, b = Slot(report("m.0")), Slot(report("m.1"))
     b.update(report("m.1", busy=1))
-    with Flight(a, 100, 300):
+    with closing(Flight(a, 100, 300)):
         assert route([a, b], (), 0.0, zero) is b
-        with Flight(b, 100, 0) as flight:
+        with closing(Flight(b, 100, 0)) as flight:
             assert route([a, b], (), 0.0, zero) is b
-            with Flight(b, 100, 0):
+            with closing(Flight(b, 100, 0)):
                 assert route([a, b], (), 0.0, zero) is a
                 flight.began()
                 assert route([a, b], (), 0.0, zero) is b
@@ -60,7 +61,7 @@ def test_who_is_not_ready_tried_or_suspect_is_left_out() -> None:
 
 def test_an_own_request_is_not_counted_twice() -> None:
     slot = Slot(report())
-    with Flight(slot, 100, 50):
+    with closing(Flight(slot, 100, 50)):
         slot.update(report(busy=1))
         assert (slot.others, slot.ahead_tokens) == (0, 150)
     assert (slot.in_flight, slot.ahead_tokens) == (0, 0)
