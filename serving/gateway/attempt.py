@@ -23,7 +23,12 @@ STALE_S = 0.05
 
 
 class Stale(Exception):
-    """A kept connection was being closed by the replica as it was used: nobody is to blame."""
+    """A connection was being closed by the replica as it was used: nobody is to blame."""
+
+    def __init__(self, was_written: bool) -> None:
+        super().__init__()
+        #: The replica may have the request after all.
+        self.was_written = was_written
 
 
 Ended = Callable[[bytes, Exception | None], None]
@@ -122,10 +127,11 @@ class Attempt:
 
     def on_lost(self) -> None:
         self.is_over = True
-        if self._may_be_stale():
-            self._fail(Stale())
-        elif self._connection is not None and self._connection.is_unsent:
-            self._fail(NotTaken(upstream(), Symptom.DIED))
+        connection = self._connection
+        if connection is not None and not connection.was_written:
+            self._fail(Stale(was_written=False))
+        elif self._may_be_stale():
+            self._fail(Stale(was_written=True))
         else:
             self._fail(DiedWithIt(upstream(), Symptom.DIED))
 

@@ -108,14 +108,20 @@ class Bill:
         if outcome is Outcome.COMPLETE and self.events is not None:
             self.began()  # a stream that came in one piece
         tokens = self.counted()
+        self.record = self._recorded(tokens, outcome)
+        try:
+            self._core.spool.append(self.record)
+        finally:
+            self._core.spool.let_go(self._slot)
+            self._settle(tokens, is_stopped)
+        self._core.counters.add(self.record, self.first_token_s)
+
+    def _settle(self, tokens: Tokens, is_stopped: bool) -> None:
+        """With whoever's limits it was reserved of."""
         if self._hold is not None:
             sent = tokens if self.attempts else None
             is_abandoned = self.exchange.is_gone or is_stopped
             self._hold.settle(cost(self._hold, sent, self.events is not None, is_abandoned))
-        self.record = self._recorded(tokens, outcome)
-        self._core.spool.append(self.record)
-        self._core.spool.let_go(self._slot)
-        self._core.counters.add(self.record, self.first_token_s)
 
     def _sent(self) -> Sent:
         return Sent(

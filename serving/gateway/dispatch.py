@@ -155,7 +155,7 @@ class Dispatch:
             slot = self._choice.slot
             target = self._core.upstream(slot)
             try:
-                await self._exchange_again(slot, target, self._request(target, b""))
+                await self._exchange_again(slot, target, self._request(target, b""), error)
             except NotTaken as failure:
                 return failure.with_traceback(None)
             return None
@@ -269,13 +269,11 @@ class Dispatch:
         self._bill.sent_to(slot.replica_id)
         target = self._core.upstream(slot)
         request = self._request(target, extra)
-        connection = target.pool.idle()
-        if connection is not None:
-            try:
-                return await self._exchange_with(slot, connection, request)
-            except Stale:
-                return await self._exchange_again(slot, target, request)
-        await self._exchange_with(slot, await self._connect(slot, target), request)
+        connection = target.pool.idle() or await self._connect(slot, target)
+        try:
+            await self._exchange_with(slot, connection, request)
+        except Stale as stale:
+            await self._exchange_again(slot, target, request, stale)
 
     def _request(self, target: Upstream, extra: bytes) -> bytes:
         """`extra` is whole header lines."""
@@ -288,13 +286,20 @@ class Dispatch:
         limit_s = core.given_s(core.deadlines.connect_s, slot, self._tried)
         return await target.connect(limit_s)
 
-    async def _exchange_again(self, slot: Slot, target: Upstream, request: bytes) -> None:
-        """After a stale connection. A replica that is gone now may have died with the request."""
+    async def _exchange_again(
+        self, slot: Slot, target: Upstream, request: bytes, stale: Stale
+    ) -> None:
+        """A replica that is gone now may have died with the request, if it had any of it."""
         try:
             connection = await self._connect(slot, target)
         except NotTaken as failure:
+            if not stale.was_written:
+                raise
             raise DiedWithIt(upstream(), failure.symptom) from None
-        await self._exchange_with(slot, connection, request)
+        try:
+            await self._exchange_with(slot, connection, request)
+        except Stale:  # a new one, and closed before it was used
+            raise NotTaken(upstream(), Symptom.DIED) from None
 
     async def _exchange_with(
         self, slot: Slot, connection: UpstreamConnection, request: bytes

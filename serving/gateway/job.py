@@ -47,6 +47,7 @@ class Job:
         "_dispatch",
         "_exchange",
         "_has_waited",
+        "_is_over",
         "_is_running",
         "_reason",
         "_reply_by_s",
@@ -75,6 +76,7 @@ class Job:
         self._task: asyncio.Task[None] | None = None
         #: The task has begun, and ends the job itself.
         self._is_running = False
+        self._is_over = False
 
     # What happens on the client's side
     def client_left(self) -> None:
@@ -188,7 +190,7 @@ class Job:
         except NotTaken as failure:
             return failure.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            self._broken(error)
+            self._over(partial(self._broken, error))
         return None
 
     def _over(self, say: Callable[[], None] | None = None) -> None:
@@ -237,10 +239,16 @@ class Job:
         _log.error("request %s: %s", self._exchange.id, fault.where(error), extra=extra)
 
     def _end(self) -> None:
-        if self._dispatch is not None:
-            self._dispatch.close()
-        self._core.budget.in_flight -= 1
-        self._core.answered(self._exchange, self._bill)
+        """Does nothing the second time."""
+        if self._is_over:
+            return
+        self._is_over = True
+        try:
+            if self._dispatch is not None:
+                self._dispatch.close()
+        finally:
+            self._core.budget.in_flight -= 1
+            self._core.answered(self._exchange, self._bill)
 
     async def _answer(self, failure: Exception | None) -> None:
         if self._dispatch is None:
@@ -274,8 +282,10 @@ class Job:
     def _refuse(self, error: ApiError, outcome: Outcome | None = None) -> None:
         exchange = self._exchange
         outcome = outcome or unfinished(is_gone=exchange.is_gone, is_started=exchange.is_started)
-        self._bill.close(outcome, is_stopped=self._reason is not None)
-        if exchange.is_started:
-            exchange.cut(error)
-        else:
-            exchange.fail(error)
+        try:
+            self._bill.close(outcome, is_stopped=self._reason is not None)
+        finally:
+            if exchange.is_started:
+                exchange.cut(error)
+            else:
+                exchange.fail(error)

@@ -64,11 +64,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_paused = False
         #: What waits in the outbox.
         self._held = b""
+        #: Of the exchange under way: anything has left for the replica.
+        self.was_written = False
         self.is_reused = False
         self.idle_since_s = 0.0
 
     def send(self, request: bytes, sink: Sink) -> None:
         """At the end of the turn."""
+        self.was_written = False
         if not self.is_open:
             sink.on_lost()
             return
@@ -79,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _write_held(self) -> None:
         request, self._held = self._held, b""
         if request and self.is_open:
+            self.was_written = True
             self._transport.write(request)
 
     def close(self) -> None:
@@ -96,11 +100,6 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return not self._transport.is_closing()
-
-    @property
-    def is_unsent(self) -> bool:
-        """What it was given to send has not left yet."""
-        return bool(self._held)
 
     def pause(self) -> None:
         if self.is_open and not self._is_paused:
@@ -157,7 +156,6 @@ class UpstreamConnection(asyncio.Protocol):
             sink.on_silent()
         else:
             sink.on_lost()
-        self._held = b""
 
     # httptools' side
     def on_message_begin(self) -> None:
@@ -215,11 +213,16 @@ class Pool:
         """Raises Saturated, and OSError, of which TimeoutError is one."""
         if len(self._all) >= CONNECTIONS_PER_REPLICA:
             raise Saturated
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(limit_s):
-            transport, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self), self._host, self._port
-            )
+        loop, connection = asyncio.get_running_loop(), UpstreamConnection(self)
+        try:
+            async with asyncio.timeout(limit_s):
+                transport, _ = await loop.create_connection(
+                    lambda: connection, self._host, self._port
+                )
+        except BaseException:
+            # Where it was there and nobody waited for it any more, uvloop says no word of its end.
+            self.forget(connection)
+            raise
         give_up_after(transport.get_extra_info("socket"), REPLICA_SILENCE_S)
         return connection
 

@@ -57,6 +57,8 @@ class StreamAttempt(Attempt):
         self._is_paused = False
 
     def on_data(self, data: bytes) -> None:
+        if self.is_settled:  # by its head perhaps, which came with it
+            return
         if self.status != 200:
             super().on_data(data)
             return
@@ -80,8 +82,6 @@ class StreamAttempt(Attempt):
     def _over(self, out: bytes) -> None:
         """The engine's last word: `[DONE]`, or an error event that becomes ours."""
         exchange, error = self._exchange, self._events.error
-        if self.is_settled:
-            return
         if error is None:
             self._passage.settle()
         if exchange.is_started:

@@ -29,7 +29,7 @@ from tests.fakes import (
 )
 from tests.faults.control import Control
 from tests.faults.site import Faulty, Site, replicas, until
-from tests.serving.gateway.rig import QUICK, Reply
+from tests.serving.gateway.rig import HELLO, QUICK, Reply, handed
 
 DEAD_ENGINE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -57,6 +57,26 @@ async def test_02_killed_with_a_request_in_prefill_costs_the_client_nothing(
         [record] = await site.invariants_hold()
     assert (record["outcome"], record["attempts"]) == ("complete", 2)
     assert record["replica_id"] == two.replica_id
+
+
+async def test_02_a_replica_that_goes_before_it_had_the_request_did_not_die_of_it(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [one] = replicas(1)
+    async with faulty(one) as site:
+        await site.chat()  # from now on there is a connection
+        [slot] = site.core.slots()
+        pool = site.core.upstream(slot).pool
+        [connection] = pool._all
+        with monkeypatch.context() as gone:
+            gone.setattr(pool, "_port", 1)
+            handed(site.core, HELLO)
+            connection._transport.abort()  # in the turn in which it would have been written to
+            await until(lambda: not site.core.budget.in_flight)
+        assert site.core.inquest.deaths() == ()
+        _, record = await site.invariants_hold()
+    assert (record["outcome"], record["attempts"]) == ("refused", 1)
+    assert len(one.calls) == 1 + 1  # the plain request afterwards
 
 
 async def test_02_the_last_replica_that_dies_is_502(faulty: Faulty) -> None:

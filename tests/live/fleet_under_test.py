@@ -158,14 +158,14 @@ class LiveFleet:
         body = self.dashboard(f"/api/v0/{what}?limit=10000&detail=true")
         return list(body["data"]["result"]["result"])
 
-    def dashboard(self, path: str) -> dict[str, Any]:
+    def dashboard(self, path: str) -> Any:
         """What Ray's dashboard answers."""
         request = urllib.request.Request(
             self.environment["RAY_DASHBOARD_ADDRESS"] + path,
             headers={"Authorization": f"Bearer {(self.home / 'ray_token').read_text().strip()}"},
         )
         with urllib.request.urlopen(request, timeout=60) as reply:
-            return dict(json.load(reply))
+            return json.load(reply)
 
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = WAIT_S) -> T:

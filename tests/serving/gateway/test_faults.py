@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from serving.gateway.exchange import Exchange
 from serving.snapshot import Load, Phase
 from tests.fakes import (
     Behaviour,
@@ -110,23 +109,29 @@ async def test_busy_replicas_get_less(tmp_path: Path) -> None:
         assert (len(one.calls), len(two.calls)) == (10, 0)
 
 
+@pytest.mark.parametrize("broken", ["answers.add", "spool.append", "counters.add"])
 async def test_a_fault_of_ours_at_the_end_of_one_request_stops_no_watch_over_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
 ) -> None:
     one = FakeReplica(behaviour=hangs)
     deadlines = replace(QUICK, request_s=0.1)
     async with fake_replica(one), gateway(tmp_path, one, deadlines=deadlines) as rig:
         one.script = [answers]
         await rig.chat()  # from now on there is a connection to the replica
-        add, faults = rig.core.answers.add, [RuntimeError("planted")]
+        part, name = getattr(rig.core, broken.split(".")[0]), broken.split(".")[1]
+        works, faults = getattr(part, name), [RuntimeError("planted")]
 
-        def breaks(exchange: Exchange) -> None:
+        def breaks(*given: object) -> None:
             if faults:
                 raise faults.pop()
-            add(exchange)
+            works(*given)
 
-        monkeypatch.setattr(rig.core.answers, "add", breaks)
+        monkeypatch.setattr(part, name, breaks)
         for _ in range(3):
             assert (await rig.chat()).status == 504
         assert rig.core.budget.in_flight == 0
+        assert rig.core.in_flight() == ((one.replica_id, 0),)
     assert [record.getMessage() for record in caplog.records if "RuntimeError" in record.message]

@@ -138,7 +138,7 @@ async def test_45_a_fault_behind_a_good_request_does_not_harm_its_answer(rig: Ri
     assert await client.is_closed()
 
 
-async def test_45_who_pipelines_and_says_that_it_is_done_reads_all_answers(rig: Rig) -> None:
+async def test_45_what_is_answered_as_a_client_says_that_it_is_done_is_still_read(rig: Rig) -> None:
     client = await rig.connect()
     await client.send(2 * encode("GET", "/v1/models"))
     client.writer.write_eof()

@@ -1,6 +1,7 @@
 """A reply's body does not depend on how its bytes were cut into reads."""
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import cast
@@ -126,3 +127,20 @@ def test_a_peer_that_the_kernel_gave_up_is_told_from_one_that_left(
     listener = exchange(connection, [])
     connection.connection_lost(loss)
     assert (listener.silences, listener.losses) == (is_silence, not is_silence)
+
+
+async def test_a_connect_that_is_given_up_as_it_succeeds_leaves_no_connection() -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        pool = Pool(f"127.0.0.1:{port}", AtOnce())
+        for number in range(200):
+            connecting = asyncio.ensure_future(pool.connect(5.0))
+            for _ in range(number % 8):
+                await asyncio.sleep(0)
+            connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                (await connecting).close()
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        assert pool._all == set()
