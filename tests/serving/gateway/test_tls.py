@@ -239,7 +239,7 @@ async def test_what_is_no_handshake_is_closed_and_harms_nobody(
 async def test_a_handshake_that_is_never_finished_is_ended_and_stops_nobody(
     tmp_path: Path, files: TlsFiles
 ) -> None:
-    deadlines = replace(QUICK, handshake_s=0.3)
+    deadlines = replace(QUICK, handshake_s=1.0)
     async with gateway(
         tmp_path, deadlines=deadlines, certificate=Certificate(files), tls=knowing(files)
     ) as rig:
