@@ -39,7 +39,8 @@ class Crowd:
         self._port = port
         self._accounts = accounts
         self._dice = dice
-        cases = [case for case in corpus() if not case.is_head]
+        # A model that nobody serves is answered as it should be, and looks like a fault.
+        cases = [case for case in corpus() if not case.is_head and max(case.statuses) < 500]
         self._questions = Questions(dice, cases)
         self._idle: deque[Client] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
