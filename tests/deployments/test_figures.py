@@ -28,7 +28,7 @@ def test_what_two_gateways_saw_is_one_figure() -> None:
     for gateway in gateways:
         traffic.add(gateway.report(), 0.0)
     gateways[0].counters.add(usage(duration_s=2.5), first_token_s=0.5)
-    gateways[1].counters.add(usage(outcome=Outcome.CUT), first_token_s=0.0)
+    gateways[1].counters.add(usage(outcome=Outcome.CUT), first_token_s=None)
     for gateway in gateways:
         traffic.add(gateway.report(), 10.0)
     [found] = traffic.figures(10.0)
