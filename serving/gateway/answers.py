@@ -34,6 +34,6 @@ class Answers:
 
     def add(self, exchange: Exchange) -> None:
         """Takes an exchange that has ended."""
-        self.by_status[exchange.head.kind, exchange.status or CLIENT_LEFT] += 1
+        self.by_status[exchange.head.kind, status_of(exchange)] += 1
         if exchange.refusal is not None:
             self.by_reason[exchange.refusal] += 1

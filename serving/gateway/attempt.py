@@ -94,7 +94,7 @@ class Attempt:
         """The same for a task that waits for the end."""
         done: asyncio.Future[bytes] = self._loop.create_future()
         try:
-            self.send(connection, request, partial(_settle, done))
+            self.send(connection, request, partial(_resolve, done))
             return await done
         finally:
             # A failure's traceback holds this frame, which would hold the failure.
@@ -183,7 +183,7 @@ class Attempt:
         self._fail(DiedWithIt(error, Symptom.HUNG))
 
 
-def _settle(done: asyncio.Future[bytes], body: bytes, error: Exception | None) -> None:
+def _resolve(done: asyncio.Future[bytes], body: bytes, error: Exception | None) -> None:
     if done.done():  # whoever waited was cancelled
         return
     if error is None:

@@ -80,8 +80,7 @@ class Bill:
         self.attempts += 1
         spool, before = self._core.spool, self._slot
         self._slot = spool.note(self._sent())
-        if before is not None:
-            spool.let_go(before)
+        spool.let_go(before)
 
     def began(self) -> float:
         """The first token is here: how long after the request."""

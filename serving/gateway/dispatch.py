@@ -47,15 +47,13 @@ class Dispatch:
         "_choice",
         "_core",
         "_exchange",
-        "_first",
         "_flight",
-        "_has_place",
         "_has_waited",
         "_is_counted",
         "_max_tokens",
         "_model",
+        "_place",
         "_retries",
-        "_stay",
     )
 
     def __init__(
@@ -74,11 +72,8 @@ class Dispatch:
         self._attempt: Attempt | None = None
         self._choice: Choice | None = None
         self._flight: Flight | None = None
-        self._has_place = False
-        #: Its place, at a model whose places are counted.
-        self._stay: Stay | None = None
-        #: Where it goes first, if that was found on the way.
-        self._first: Choice | None = None
+        #: None before its turn.
+        self._place: Place | None = None
         #: Once a try has failed.
         self._retries: Retries | None = None
         #: Its work is counted as under way, and there may be more to give back.
@@ -94,8 +89,9 @@ class Dispatch:
             self._attempt.resume()
 
     def sweep(self, now_s: float) -> None:
-        if self._stay is not None and not self._checked.streams:
-            self._stay.sweep(now_s)
+        stay = self._stay
+        if stay is not None and not self._checked.streams:
+            stay.sweep(now_s)
         if self._attempt is not None:
             self._attempt.sweep(now_s)
 
@@ -111,10 +107,9 @@ class Dispatch:
         got to.
         """
         self._arrive()
-        found = place_at_once(self._core, self._bill, self._ask)
-        if found is None:
+        self._place = place_at_once(self._core, self._bill, self._ask)
+        if self._place is None:
             return False
-        self._take(found)
         choice = self._route()
         if choice is None:
             return False
@@ -168,16 +163,18 @@ class Dispatch:
         """Returns when the client has the whole answer. Raises ApiError, NotTaken."""
         self._arrive()
         try:
-            if not self._has_place:
-                has_waited = self._has_waited
-                self._take(await place(self._core, self._bill, self._ask, has_waited=has_waited))
-            await self._try_in_turn(self._choice or self._departed())
+            await self._try_in_turn(self._choice or await self._first())
         finally:
             self.close()
 
-    def _departed(self) -> Choice:
-        """To its first replica."""
-        choice = self._first or self._route()
+    async def _first(self) -> Choice:
+        """Departs to its first replica, when its turn has come."""
+        found = self._place
+        if found is None:
+            has_waited = self._has_waited
+            found = await place(self._core, self._bill, self._ask, has_waited=has_waited)
+            self._place = found
+        choice = found.choice or self._route()
         if choice is None:
             raise unavailable()
         self._depart(choice)
@@ -224,9 +221,10 @@ class Dispatch:
             self._is_counted = True
             self._core.meters.of(self._model.replica_set).arrived(self._checked.body_bytes)
 
-    def _take(self, found: Place) -> None:
-        self._has_place = True
-        self._stay, self._first = found.stay, found.choice
+    @property
+    def _stay(self) -> Stay | None:
+        """Its place, at a model whose places are counted."""
+        return None if self._place is None else self._place.stay
 
     def _depart(self, choice: Choice) -> None:
         """To a replica, where its work counts from now on."""
@@ -251,8 +249,9 @@ class Dispatch:
         self._is_counted = False
         self._release()
         self._return()
-        if self._stay is not None:
-            self._stay.ended(self._bill.counted())
+        stay = self._stay
+        if stay is not None:
+            stay.ended(self._bill.counted())
         self._core.meters.of(self._model.replica_set).ended(self._checked.body_bytes)
         if self._retries is not None:
             self._retries.close()
@@ -342,8 +341,9 @@ class Dispatch:
         """The first token is here. How long a start takes says nothing of how busy replicas are."""
         if self._flight is not None:
             self._flight.began()
-        if self._stay is not None:
-            self._stay.began()
+        stay = self._stay
+        if stay is not None:
+            stay.began()
         after_s = self._bill.began()
         if not self._has_waited:
             self._core.meters.of(self._model.replica_set).began(after_s)

@@ -37,32 +37,35 @@ def tenant_of(key: KeyRecord | None) -> str:
     return "" if key is None else key.tenant or key.id
 
 
-def place_at_once(core: "GatewayCore", bill: Bill, ask: Ask) -> Place | None:
-    """None where it has to wait, or may not even do that."""
-    replica_set = bill.model.replica_set
-    line = core.lines.of(replica_set)
-    if line is None:
-        return _ANYWHERE
-    stay = line.at_once(_claim(bill, ask, core.typical_tokens(replica_set), has_waited=False))
-    return None if stay is None else Place(stay)
-
-
-async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) -> Place:
-    """`has_waited`: for the model's first replica. Raises ApiError when none will come in time."""
+def place_at_once(
+    core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool = False
+) -> Place | None:
+    """`has_waited`: for the model's first replica. None where it has to wait, or may not even do
+    that.
+    """
     replica_set = bill.model.replica_set
     line = core.lines.of(replica_set)
     if line is None:
         return _ANYWHERE
     claim = _claim(bill, ask, core.typical_tokens(replica_set), has_waited=has_waited)
     stay = line.at_once(claim)
-    if stay is not None:
-        return Place(stay)
+    return None if stay is None else Place(stay)
+
+
+async def place(core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool) -> Place:
+    """Raises ApiError when none will come in time."""
+    found = place_at_once(core, bill, ask, has_waited=has_waited)
+    if found is not None:
+        return found
+    replica_set = bill.model.replica_set
+    claim = _claim(bill, ask, core.typical_tokens(replica_set), has_waited=has_waited)
     # Where it has to be looked at closely: what is in a cache already is no work.
     choice = core.route(replica_set, ask)
     if choice is not None:
         claim = replace(claim, prompt_tokens=choice.prompt_tokens)
+    line = core.lines.of(replica_set)
     with core.meters.of(replica_set).in_line():
-        stay = await line.wait(claim)
+        stay = None if line is None else await line.wait(claim)
     if stay is None:
         raise core.busy()
     return Place(stay, None if stay.has_waited else choice)

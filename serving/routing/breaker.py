@@ -120,8 +120,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """An answer is complete."""
-        if self.state is State.PROBING:
-            self._step(Event.ANSWERED)
+        self.began()
         self._failures_in_a_row = 0
         self._count(0.0)
 

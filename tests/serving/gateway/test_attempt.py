@@ -1,19 +1,19 @@
 """A try by itself: what its connection reads, and what whoever sent it hears."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from serving.gateway.attempt import Attempt, Stale
 from serving.gateway.exchange import Exchange
 from serving.gateway.outbox import Outbox
 from serving.gateway.parser import Head, Message
-from serving.gateway.pool import Pool, UpstreamConnection
+from serving.gateway.pool import UpstreamConnection
 from serving.gateway.refusal import DiedWithIt, NotTaken
 from serving.gateway.sse import EventFilter
 from serving.gateway.stream import Passage, StreamAttempt
 from serving.routing.breaker import Breaker
 from tests.serving.gateway.rig import Nowhere
-from tests.serving.gateway.test_pool import Wire
+from tests.serving.gateway.test_pool import connected
 
 OURS = b"tiny.0-a"
 HEAD = b"HTTP/1.1 200 OK\r\nx-flotilla-replica: %b\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -30,11 +30,9 @@ class Ends:
         self.all.append(error)
 
 
-def connected() -> UpstreamConnection:
-    pool = Pool("127.0.0.1:1", Outbox(asyncio.get_running_loop()))
-    connection = UpstreamConnection(pool)
-    connection.connection_made(cast(asyncio.Transport, Wire()))
-    return connection
+def kept() -> UpstreamConnection:
+    """What it is given goes out at the end of a turn."""
+    return connected(Outbox(asyncio.get_running_loop()))
 
 
 def attempt() -> Attempt:
@@ -53,7 +51,7 @@ def stream(exchange: Exchange) -> StreamAttempt:
 async def test_a_stream_of_another_replica_is_not_passed_on_though_it_comes_with_its_head() -> None:
     for replica, is_passed_on in ((b"tiny.1-b", False), (OURS, True)):
         exchange = Exchange(Nowhere("f" * 32), Message(Head(), b""))
-        connection, ends = connected(), Ends()
+        connection, ends = kept(), Ends()
         stream(exchange).send(connection, b"POST", ends)
         connection.data_received(HEAD % replica + b"%x\r\n%b\r\n" % (len(EVENT), EVENT))
         assert exchange.is_started is is_passed_on
@@ -62,7 +60,7 @@ async def test_a_stream_of_another_replica_is_not_passed_on_though_it_comes_with
 
 async def test_whoever_is_lost_before_it_was_written_was_at_no_replica() -> None:
     for turns, expected in ((0, Stale), (1, DiedWithIt)):
-        connection, ends = connected(), Ends()
+        connection, ends = kept(), Ends()
         attempt().send(connection, b"POST", ends)
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -71,7 +69,7 @@ async def test_whoever_is_lost_before_it_was_written_was_at_no_replica() -> None
 
 
 async def test_what_was_written_to_a_connection_that_was_kept_may_be_at_its_replica() -> None:
-    connection, ends = connected(), Ends()
+    connection, ends = kept(), Ends()
     connection.is_reused = True
     attempt().send(connection, b"POST", ends)
     await asyncio.sleep(0)

@@ -64,8 +64,8 @@ class AtOnce(Outbox):
         flush()
 
 
-def connected() -> UpstreamConnection:
-    connection = UpstreamConnection(Pool("127.0.0.1:1", AtOnce()))
+def connected(outbox: Outbox | None = None) -> UpstreamConnection:
+    connection = UpstreamConnection(Pool("127.0.0.1:1", outbox or AtOnce()))
     connection.connection_made(cast(asyncio.Transport, Wire()))
     return connection
 
