@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.engine import speaks
+from tests.conformance.clients import Endpoint
+from tests.conformance.engine import DIE, speaks
 from tests.fakes import FakeReplica, fake_replica
 from tests.serving.gateway.conftest import pytest_asyncio_loop_factories
-from tests.serving.gateway.rig import Rig, gateway
+from tests.serving.gateway.rig import KEY, Rig, gateway
 
 __all__ = ["pytest_asyncio_loop_factories"]
 
@@ -20,3 +21,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         gateway(tmp_path, replica) as running,
     ):
         yield running
+
+
+@pytest.fixture
+def endpoint(rig: Rig) -> Endpoint:
+    return Endpoint(f"http://127.0.0.1:{rig.port}/v1", KEY, "tiny", DIE)

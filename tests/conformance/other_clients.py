@@ -1,5 +1,6 @@
 """LangChain's and LiteLLM's clients against a gateway: prints what they saw as one line of JSON.
-Runs in an environment of their own.
+Runs in an environment of their own. Where DIE is empty the engine follows no script: it is asked
+for no call of a tool, and not to die.
 """
 
 import json
@@ -10,7 +11,8 @@ import litellm
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-URL, KEY, DIE = os.environ["BASE_URL"], os.environ["API_KEY"], os.environ["DIE"]
+URL, KEY = os.environ["BASE_URL"], os.environ["API_KEY"]
+MODEL, DIE = os.environ["MODEL"], os.environ["DIE"]
 
 
 def weather(city: str) -> str:
@@ -19,31 +21,36 @@ def weather(city: str) -> str:
 
 
 def langchain() -> dict[str, Any]:
-    model = ChatOpenAI(model="tiny", base_url=URL, api_key=KEY, max_retries=0)
-    called = model.bind_tools([tool(weather)]).invoke("hi")
-    return {
+    known: dict[str, Any] = {"model": MODEL, "base_url": URL, "api_key": KEY}
+    model = ChatOpenAI(**known, max_retries=0, max_tokens=16, temperature=0)
+    found = {
         "whole": model.invoke("hi").content,
         "streamed": "".join(str(chunk.content) for chunk in model.stream("hi")),
-        "calls": [call["args"] for call in called.tool_calls],
-        "cut": refusal(lambda: list(model.stream(DIE))),
         "wrong": refusal(lambda: model.bind(temperature=9).invoke("hi")),
     }
+    if DIE:
+        called = model.bind_tools([tool(weather)]).invoke("hi")
+        found["calls"] = [call["args"] for call in called.tool_calls]
+        found["cut"] = refusal(lambda: list(model.stream(DIE)))
+    return found
 
 
 def lite() -> dict[str, Any]:
-    known: dict[str, Any] = {"model": "openai/tiny", "api_base": URL, "api_key": KEY}
-    known["num_retries"] = 0
+    known: dict[str, Any] = {"model": f"openai/{MODEL}", "api_base": URL, "api_key": KEY}
+    known |= {"num_retries": 0, "max_tokens": 16}
 
     def ask(content: str, **more: Any) -> Any:
         messages = [{"role": "user", "content": content}]
-        return litellm.completion(messages=messages, **known, **more)
+        return litellm.completion(messages=messages, **known, **{"temperature": 0, **more})
 
-    return {
+    found = {
         "whole": ask("hi").choices[0].message.content,
         "streamed": "".join(c.choices[0].delta.content or "" for c in ask("hi", stream=True)),
-        "cut": refusal(lambda: list(ask(DIE, stream=True))),
         "wrong": refusal(lambda: ask("hi", temperature=9)),
     }
+    if DIE:
+        found["cut"] = refusal(lambda: list(ask(DIE, stream=True)))
+    return found
 
 
 def refusal(work: Any) -> str | None:

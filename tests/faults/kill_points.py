@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,13 +110,15 @@ async def _live(home: Path, kill_at: int) -> None:
 
 async def _succeed(home: Path) -> dict[str, Any]:
     """Another gateway on the same node; what is there afterwards."""
+    began_s = time.monotonic()
     spool = Spool(home / "spool", "gateway.2")
     ledger = _opened(home)
     assert await Shipper(spool, _sender(ledger)).ship_orphans()
+    succeeded_in_s = time.monotonic() - began_s
     await spool.close()
     found = await _found(home, ledger)
     await ledger.close()
-    return found
+    return {**found, "succeeded_in_s": succeeded_in_s}
 
 
 def _sender(ledger: Ledger) -> Callable[[bytes], Any]:

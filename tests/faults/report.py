@@ -19,7 +19,8 @@ request left exactly one usage record; nothing was left in flight at gateway or 
 task, descriptor, process or placement group; and the next plain request was answered. "Recovery" is
 the time from the fault to that answer, from the end of the fault where nothing could be served
 meanwhile; with real engines it is the time until everything that was hit is whole again, the start
-of an engine included.
+of an engine included. Where the fault is a wrong request, a refusal or a wanted end, nothing has to
+recover, and the page says that.
 """
 
 
@@ -108,7 +109,7 @@ def _row_line(row: Row, rig: str, proofs: list[Proof]) -> str:
     measured = "; ".join(dict.fromkeys(word for proof in proofs for word in proof.measured))
     return (
         f"| {row.number} | {row.fault} | {rig} | {shown or 'see the test'} "
-        f"| {_recovery(proofs)} | {measured} | {_passed(proofs)} |"
+        f"| {_recovery(proofs) or row.calm} | {measured} | {_passed(proofs)} |"
     )
 
 

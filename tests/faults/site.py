@@ -26,11 +26,10 @@ from typing import Any
 from serving.gateway.core import GatewayCore
 from serving.gateway.exchange import Exchange
 from tests.fakes import FakeReplica, answers, fake_replica
+from tests.faults.recovering import Note
 from tests.serving.gateway.rig import CHAT, HELLO, Client, Reply, Rig, gateway
 
 Record = dict[str, Any]
-#: What pytest keeps beside the outcome of a test: a name and a value.
-Note = Callable[[str, object], None]
 #: A request, an abort and a plain request after a fault each end within this or the test fails: a
 #: hang is found, a slow machine is none.
 LIMIT_S = 20.0

@@ -29,6 +29,7 @@ from serving.gateway.shipper import Shipper
 from serving.snapshot import GatewayReport
 from serving.usage import EngineCount
 from tests.fakes import FakeReplica, dies_after, fake_replica, hangs_after
+from tests.faults.recovering import Note, recovering
 from tests.postgresql import postgresql
 from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Client, Reply, Rig, gateway
 
@@ -173,7 +174,7 @@ def counted(site: Site, made: Callable[[int], int] = lambda index: 2) -> bytes:
 
 
 async def test_58_a_revoked_key_is_refused_everywhere_and_its_streams_are_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
     async with open_site(tmp_path, monkeypatch, gateways=2) as site:
         key, other = await site.new_key(), None
@@ -183,10 +184,11 @@ async def test_58_a_revoked_key_is_refused_everywhere_and_its_streams_are_cut(
         site.replica.behaviour = hangs_after("a")
         streams = [await site.stream(key, at) for at in (0, 1)]
         others = await site.stream(other, 0)
-        async with asyncio.timeout(5):
-            await site.controller.perform(RevokeKey(key_id), "test")
-            ends = [await stream.reader.readuntil(b"0\r\n\r\n") for stream in streams]
-            replies = [await site.chat(key, at) for at in (0, 1)]
+        with recovering(record_property):
+            async with asyncio.timeout(5):
+                await site.controller.perform(RevokeKey(key_id), "test")
+                ends = [await stream.reader.readuntil(b"0\r\n\r\n") for stream in streams]
+                replies = [await site.chat(key, at) for at in (0, 1)]
         assert all(b'"code":"invalid_api_key"' in end and b"[DONE]" not in end for end in ends)
         assert [reply.status for reply in replies] == [401, 401]
         assert site.replica.running == 1
@@ -197,7 +199,7 @@ async def test_58_a_revoked_key_is_refused_everywhere_and_its_streams_are_cut(
 
 
 async def test_59_a_locked_ledger_leaves_known_keys_for_a_while_and_then_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
     async with open_site(tmp_path, monkeypatch) as site:
         key = await site.new_key()
@@ -211,8 +213,9 @@ async def test_59_a_locked_ledger_leaves_known_keys_for_a_while_and_then_nobody(
             assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
             assert (await site.chat("sk-unknown")).status == 401
         monkeypatch.setattr(trust, "UNREACHABLE_S", 60.0)
-        await until(lambda: not site.gateways[0].core.is_out_of_touch)
-        assert (await site.chat(key)).status == 200
+        with recovering(record_property):
+            await until(lambda: not site.gateways[0].core.is_out_of_touch)
+            assert (await site.chat(key)).status == 200
 
 
 async def test_59_a_controller_with_a_damaged_ledger_takes_no_key_away_and_gives_none(
@@ -236,7 +239,7 @@ async def test_59_a_controller_with_a_damaged_ledger_takes_no_key_away_and_gives
 
 
 async def test_60_batches_whose_acknowledgement_is_lost_are_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
     dice = Random(5)  # noqa: S311
     async with open_site(tmp_path, monkeypatch, gateways=2) as site:
@@ -246,7 +249,8 @@ async def test_60_batches_whose_acknowledgement_is_lost_are_counted_once(
         for number in range(20):
             site.replica.script = [dies_after("a", "b")] if number % 5 == 0 else []
             await site.chat(key, at=number % 2, stream=number % 5 == 0)
-        await site.all_shipped()
+        with recovering(record_property):
+            await site.all_shipped()
         assert await site.requests_in_ledger() == 20
         before = await site.reconciled()
         assert (before.estimated, before.ledger_tokens) == (4, 16 * 2 + 4)
@@ -259,7 +263,7 @@ async def test_60_batches_whose_acknowledgement_is_lost_are_counted_once(
 
 
 async def test_67_a_locked_ledger_under_load_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
     async with open_site(tmp_path, monkeypatch, gateways=2) as site:
         key = await site.new_key()
@@ -268,12 +272,13 @@ async def test_67_a_locked_ledger_under_load_loses_and_doubles_nothing(
             for number in range(60):
                 assert (await site.chat(key, at=number % 2)).status == 200
             assert [len(rig.core.spool._buffer) for rig in site.gateways] == [0, 0]
-        await site.all_shipped()
+        with recovering(record_property):
+            await site.all_shipped()
         assert await site.requests_in_ledger() == 60
 
 
 async def test_67_postgresql_stopped_under_load_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
     with postgresql() as server:
         path = tmp_path / database.DSN_FILE
@@ -288,7 +293,8 @@ async def test_67_postgresql_stopped_under_load_loses_and_doubles_nothing(
                 assert (await site.chat(key, at=number % 2)).status == 200
             assert not await site.controller.record_usage(b"")
             await asyncio.to_thread(server.start)
-            await site.all_shipped()
+            with recovering(record_property):
+                await site.all_shipped()
             assert await site.requests_in_ledger() == 61
             assert await site.controller.record_counts(counted(site))
             found = await site.reconciled()
@@ -296,7 +302,9 @@ async def test_67_postgresql_stopped_under_load_loses_and_doubles_nothing(
             assert found.ledger_tokens == found.engine_tokens == 122
 
 
-def test_68_a_gateway_killed_at_any_step_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_68_a_gateway_killed_at_any_step_loses_and_doubles_nothing(
+    tmp_path: Path, record_property: Note
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.kill_points", str(tmp_path)],
         cwd=ROOT,
@@ -319,3 +327,4 @@ def test_68_a_gateway_killed_at_any_step_loses_and_doubles_nothing(tmp_path: Pat
         assert len(recorded) <= len(acknowledged) + 1, death
         assert death["summed"] == len(recorded), death
         assert death["left"] == [], death
+    record_property("recovery_s", max(death["succeeded_in_s"] for death in deaths))

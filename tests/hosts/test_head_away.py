@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.faults.recovering import Note, recovering
 from tests.hosts.host import Host
 from tests.hosts.site import FLEET, Site, wait_for
 
@@ -43,7 +44,7 @@ class Client:
             self.failures.append(f"{model} through {self.host.name}: {error!r}")
 
 
-def test_26_the_head_may_be_away_for_ten_minutes(small_site: Site) -> None:
+def test_26_the_head_may_be_away_for_ten_minutes(small_site: Site, record_property: Note) -> None:
     site = small_site
     site.write_inventory(site.nodes)
     site.flotilla("up rig.yaml")
@@ -61,10 +62,11 @@ def test_26_the_head_may_be_away_for_ten_minutes(small_site: Site) -> None:
         time.sleep(AWAY_S)
         away = [client.answered for client in asking]
         assert failures(asking) == []
-        site.head.start()
-        site.flotilla("up rig.yaml")
-        wait_for(lambda: site.pids() == before, "control, and the same replicas")
-        wait_for(lambda: site.gateways() == every, "all gateways")
+        with recovering(record_property):
+            site.head.start()
+            site.flotilla("up rig.yaml")
+            wait_for(lambda: site.pids() == before, "control, and the same replicas")
+            wait_for(lambda: site.gateways() == every, "all gateways")
     assert failures(asking) == []
     assert all(later - sooner > AWAY_S / 60 for sooner, later in zip(lost, away, strict=True))
     _, _, said = site.flotilla("deploy fleet.yaml")

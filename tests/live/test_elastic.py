@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from cluster.local import NODE_ADDRESS
+from tests.faults.recovering import Note, recovering
 from tests.live.callers import MESSAGES, Callers
 from tests.live.fleet_under_test import FLOTILLA, MODEL, LiveFleet, wait_for
 
@@ -178,16 +179,15 @@ def test_55_a_model_is_changed_without_a_free_slot_and_without_a_failed_request(
 
 @pytest.mark.heavy
 def test_08_a_version_that_does_not_come_up_is_taken_back_under_load(
-    fleet: LiveFleet, say: Callable[[str], None]
+    fleet: LiveFleet, record_property: Note
 ) -> None:
     broken = fleet.home / "broken"
     shutil.copytree(MODEL, broken)
     (broken / "tokenizer.json").write_text("{")
     with Callers(fleet) as callers:
-        began_s = time.monotonic()
         other = pids(fleet, "other")
-        refused = fleet.run(*deploying(fleet, full(8, broken)), check=False)
-        say(f"taken back: {time.monotonic() - began_s:.1f} s")
+        with recovering(record_property):
+            refused = fleet.run(*deploying(fleet, full(8, broken)), check=False)
         assert refused.returncode != 0
         assert "what ran before is back" in refused.stderr
         assert pids(fleet, "other") == other

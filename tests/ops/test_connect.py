@@ -5,7 +5,6 @@ are read by the tools' own rules.
 import asyncio
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import yaml
 
 from ops.commands.connect import TOOLS
 from ops.onramp import ON_RAMPS, Target
-from tests.conformance.test_openai_node import FOLDER, install
+from tests.conformance.clients import FOLDER, install_node_modules, needs_node
 from tests.fakes import FakeReplica, fake_replica
 from tests.ops.test_cli import _vllm_says_yes, flotilla
 from tests.serving.gateway.conftest import pytest_asyncio_loop_factories
@@ -65,9 +64,9 @@ async def test_the_python_program_runs(rig: Rig, tmp_path: Path) -> None:
     assert await ran(sys.executable, str(path)) == "Hello there.\n"
 
 
-@pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="no node, no npm")
+@needs_node
 async def test_the_program_for_node_runs(rig: Rig) -> None:
-    await install()
+    await install_node_modules()
     path = FOLDER / "node_modules" / "connected.mjs"
     path.unlink(missing_ok=True)
     await connect(rig, "node", "--output", str(path))
@@ -141,10 +140,10 @@ def test_without_a_key_it_says_where_one_comes_from(monkeypatch: pytest.MonkeyPa
     assert (result.exit_code, "no key: `flotilla keys create NAME`" in result.stderr) == (1, True)
 
 
-@pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="no node, no npm")
+@needs_node
 async def test_continues_own_reader_takes_the_file_and_finds_nothing_wrong(tmp_path: Path) -> None:
     """With models called as YAML would like to read otherwise."""
-    await install()
+    await install_node_modules()
     path = tmp_path / "config.yaml"
     path.write_text(ON_RAMPS["continue"].text(TARGET))
     read = json.loads(await ran("node", str(FOLDER / "continue.mjs"), str(path)))

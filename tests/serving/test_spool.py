@@ -16,6 +16,7 @@ from serving.spool import Spool
 from serving.spool_claim import Claim
 from serving.spool_part import Part, batches, parts_of
 from serving.usage import Outcome, UsageRecord
+from tests.faults.recovering import Note, recovering
 from tests.small_disk import small_disk
 
 
@@ -133,7 +134,7 @@ async def test_31_a_disk_that_is_full_for_a_while_loses_and_doubles_nothing(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root: a small disk cannot be mounted")
 async def test_31_a_disk_that_fills_up_and_has_room_again_takes_every_record(
-    tmp_path: Path,
+    tmp_path: Path, record_property: Note
 ) -> None:
     with small_disk(tmp_path):
         spool = Spool(tmp_path, "gw", flush_s=0.001)
@@ -145,7 +146,8 @@ async def test_31_a_disk_that_fills_up_and_has_room_again_takes_every_record(
         assert spool._buffer
         assert not spool.is_full
         others.unlink()
-        await fill(spool, 0)
+        with recovering(record_property):
+            await fill(spool, 0)
         assert not spool._buffer
         assert on_disk(tmp_path) == numbers(6_000)
         await spool.close()

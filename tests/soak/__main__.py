@@ -38,7 +38,7 @@ def main() -> int:
     PAGE.write_text(page(report))
     print(page(report))
     if not report.passed:
-        print(f"What its processes said, their spools and the ledger are in {folder}.")
+        print(f"What its processes said, what clients saw, spools and the ledger are in {folder}.")
         return 1
     shutil.rmtree(folder)
     return 0

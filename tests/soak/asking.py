@@ -47,12 +47,18 @@ class Asked(msgspec.Struct, frozen=True):
     #: Loop time.
     began_s: float
     ended_s: float
+    #: Of the corpus, whose questions are asked more than once.
+    case: str | None = None
     #: Why it should not have been so.
     problem: str | None = None
 
     @property
     def is_answered(self) -> bool:
         return self.kind == COMPLETE
+
+    def is_as(self, other: "Asked") -> bool:
+        """The same question, to an engine."""
+        return self.number == other.number or (self.case is not None and self.case == other.case)
 
     @property
     def is_failure(self) -> bool:
@@ -61,6 +67,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 COMPLETE, LEFT, BROKEN = "200 complete", "left", "connection broken"
+#: No replica is asked, since this request died with two.
+QUARANTINED = "500 quarantined"
 #: A list of models and the like: no engine is asked and nothing recorded.
 LISTED = "200 without an engine"
 OVERLOADED = "503 server_is_overloaded"

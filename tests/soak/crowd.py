@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+from serving.gateway.refusal import quarantined
 from tests.bad_input.case import corpus
 from tests.faults.site import kind_of
 from tests.serving.gateway.rig import Client, Reply
@@ -15,6 +16,7 @@ from tests.soak.asking import (
     COMPLETE,
     LEFT,
     LISTED,
+    QUARANTINED,
     Asked,
     Manner,
     Question,
@@ -39,7 +41,7 @@ class Crowd:
         self._port = port
         self._accounts = accounts
         self._dice = dice
-        # A model that nobody serves is answered as it should be, and looks like a fault.
+        # An answer of 5xx that is as it should be would look like a fault.
         cases = [case for case in corpus() if not case.is_head and max(case.statuses) < 500]
         self._questions = Questions(dice, cases)
         self._idle: deque[Client] = deque()
@@ -94,6 +96,7 @@ class Crowd:
                 tokens=tokens_of(reply) if is_whole and reply is not None else None,
                 began_s=began_s,
                 ended_s=loop.time(),
+                case=question.case.id if question.case else None,
                 problem=problem,
             )
         )
@@ -160,9 +163,13 @@ def _length(headers: dict[str, str]) -> int:
     return int(headers["content-length"])
 
 
+def _is_quarantined(reply: Reply) -> bool:
+    return reply.status == 500 and reply.error["message"] == quarantined().message
+
+
 def _judged(question: Question, reply: Reply) -> str:
     """Raises AssertionError where the answer is none that is promised."""
-    kind = kind_of(reply)
+    kind = QUARANTINED if _is_quarantined(reply) else kind_of(reply)
     case = question.case
     if case is not None and reply.status < 500 and reply.status != 429:
         assert reply.status in case.statuses, f"{case.id}: {kind}"

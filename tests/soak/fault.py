@@ -44,6 +44,11 @@ class Kind(Enum):
         self.words = words
         self.layer = layer
 
+    @property
+    def is_deadly(self) -> bool:
+        """A replica dies or seems to, for which a request that it had is blamed."""
+        return self in (Kind.REPLICA_KILLED, Kind.REPLICA_STOPPED, Kind.REPLICA_CUTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

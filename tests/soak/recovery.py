@@ -5,14 +5,16 @@ Rules
    before. Where faults of several layers meet it is laid to the nearest to what it saw: a
    connection that broke to a gateway, anything else to a replica, and to the Controller and its
    ledger only where nothing else was wrong.
-2. A failure that no fault explains is a finding.
+2. A request that is quarantined is explained by two faults that replicas died of, each of which
+   met the same question: of the corpus some come again.
+3. A failure that no fault explains is a finding.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.soak.asking import BROKEN, Asked
+from tests.soak.asking import BROKEN, QUARANTINED, Asked
 from tests.soak.fault import Kind, Layer
 
 AFTERMATH_S = 5.0
@@ -67,11 +69,21 @@ def recoveries(struck: Sequence[Struck], asked: Sequence[Asked]) -> list[Recover
 
 def unexplained(asked: Iterable[Asked], struck: Sequence[Struck]) -> list[str]:
     """Failures while nothing was wrong, and broken connections while all gateways were there."""
+    everything = list(asked)
     return [
         f"request {each.number} failed ({each.kind}) and no fault explains it"
-        for each in asked
-        if each.is_failure and not _explained(each, struck)
+        for each in everything
+        if each.is_failure
+        and not _explained(each, struck)
+        and not (each.kind == QUARANTINED and _is_deadly(each, everything, struck))
     ]
+
+
+def _is_deadly(asked: Asked, everything: Iterable[Asked], struck: Iterable[Struck]) -> bool:
+    """Two replicas may have died with this question before it was answered so."""
+    same = [each for each in everything if each.is_as(asked) and each.began_s <= asked.began_s]
+    deaths = (fault for fault in struck if fault.kind.is_deadly)
+    return sum(any(fault.meets(each) for each in same) for fault in deaths) > 1
 
 
 def _explained(asked: Asked, struck: Sequence[Struck]) -> bool:

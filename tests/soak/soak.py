@@ -7,11 +7,13 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from deployments.ledger.reconcile import Reconciliation
 from tests.soak.asking import Asked
 from tests.soak.books import Books, problems
 from tests.soak.crowd import Crowd
-from tests.soak.fault import schedule
+from tests.soak.fault import Fault, schedule
 from tests.soak.health import Idle, Life, grown, leftovers, lives
 from tests.soak.pace import Pace
 from tests.soak.recovery import recoveries, unexplained
@@ -40,25 +42,29 @@ class Seen:
     findings: list[str]
 
 
-async def soak(pace: Pace, seed: int, folder: Path) -> Report:
-    """Raises Unruly where it could not begin, or not end as it should."""
+async def soak(pace: Pace, seed: int, folder: Path, faults: list[Fault] | None = None) -> Report:
+    """With these faults, or those of the dice. Raises Unruly where it could not begin, or not end
+    as it should.
+    """
+    if faults is None:
+        faults = schedule(pace, random.Random(-seed))  # noqa: S311
     async with open_site(folder, pace) as site:
-        seen = await _lived(site, pace, seed)
+        seen = await _lived(site, pace, seed, faults)
         return _report(site, pace, seed, seen)
 
 
-async def _lived(site: Site, pace: Pace, seed: int) -> Seen:
+async def _lived(site: Site, pace: Pace, seed: int, faults: list[Fault]) -> Seen:
     accounts = await site.start()
     before = await idle(site.gateways[0])
     crowd = Crowd(site.port, accounts, random.Random(seed))  # noqa: S311
     watch = Watch(site)
     watching = asyncio.create_task(watch.run(pace.sample_every_s))
     try:
-        faults = schedule(pace, random.Random(-seed))  # noqa: S311
         suffering = asyncio.create_task(site.suffer(faults))
         await crowd.come(pace.seconds, pace.requests_per_s, suffering)
     finally:
         watching.cancel()
+    _keep(site, crowd.asked)
     findings = [*watch.findings, *await site.settle()]
     after = await idle_again(site.gateways[0], before)
     told = await site.leave()
@@ -68,6 +74,12 @@ async def _lived(site: Site, pace: Pace, seed: int) -> Seen:
     books = Books(crowd.asked, site.ran(), recorded, requests, tokens)
     found = lives(watch.samples, LEAST_LIFE_S)
     return Seen(accounts, crowd.asked, books, found, before, after, told, findings)
+
+
+def _keep(site: Site, asked: list[Asked]) -> None:
+    """For whoever has to find out why."""
+    seen = {"struck": site.struck, "asked": asked}
+    (site.folder / "seen.json").write_bytes(msgspec.json.encode(seen, enc_hook=str))
 
 
 def _report(site: Site, pace: Pace, seed: int, seen: Seen) -> Report:

@@ -2,7 +2,7 @@
 
 import random
 
-from tests.soak.asking import BROKEN, COMPLETE, Asked
+from tests.soak.asking import BROKEN, COMPLETE, QUARANTINED, Asked
 from tests.soak.fault import Kind
 from tests.soak.health import GROWTH_MIB, MIB, Idle, Sample, grown, leftovers, lives
 from tests.soak.program import ROOT
@@ -13,8 +13,10 @@ KILLED = Struck(Kind.REPLICA_KILLED, 0, 10.0, 12.0)
 REPLACED = Struck(Kind.GATEWAY_REPLACED, 1, 11.0, 13.0)
 
 
-def failed(kind: str, began_s: float, ended_s: float) -> Asked:
-    return Asked(1, "key", kind, "id", None, began_s, ended_s)
+def failed(
+    kind: str, began_s: float, ended_s: float, number: int = 1, case: str | None = None
+) -> Asked:
+    return Asked(number, "key", kind, "id", None, began_s, ended_s, case)
 
 
 def sample(at_s: float, rss_mib: float) -> Sample:
@@ -59,6 +61,22 @@ def test_a_failure_is_laid_to_the_fault_that_is_nearest() -> None:
 def test_a_failure_that_no_fault_explains_is_found() -> None:
     late, broken = failed("502 upstream_error", 40.0, 41.0), failed(BROKEN, 10.5, 11.0)
     assert len(unexplained([late, broken], [KILLED])) == 2
+
+
+def test_a_question_of_the_corpus_is_rightly_in_quarantine_when_two_replicas_died_with_it() -> None:
+    again = Struck(Kind.REPLICA_CUTS, 1, 20.0, 21.0)
+    slower = Struck(Kind.REPLICA_SLOW, 1, 20.0, 21.0)
+    first, second = failed(COMPLETE, 10.5, 11.0, 1, "a"), failed(COMPLETE, 20.5, 21.0, 2, "a")
+    other = failed(COMPLETE, 20.5, 21.0, 2, "b")
+    late = failed(QUARANTINED, 40.0, 40.1, 3, "a")
+    assert unexplained([first, second, late], [KILLED, again]) == []
+    for asked, struck in (
+        ([first, late], [KILLED, again]),
+        ([first, other, late], [KILLED, again]),
+        ([first, second, late], [KILLED, slower]),
+        ([first, second, failed("500 server_error", 40.0, 40.1, 3, "a")], [KILLED, again]),
+    ):
+        assert len(unexplained(asked, struck)) == 1
 
 
 def test_the_page_is_that_of_its_figures() -> None:

@@ -1,11 +1,14 @@
-"""A short soak: every kind of fault once, under clients of every kind, and nothing is lost."""
+"""Short soaks, under clients of every kind: every kind of fault once, and one fault for long."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.soak.pace import SHORT
+from tests.faults.recovering import Note
+from tests.soak.asking import OVERLOADED
+from tests.soak.fault import Fault, Kind
+from tests.soak.pace import SHORT, full
 from tests.soak.report import page
 from tests.soak.soak import soak
 
@@ -19,3 +22,21 @@ async def test_whatever_breaks_every_answer_is_one_record_and_nothing_is_kept() 
     assert report.kinds["200 complete"] > 50
     assert report.records > 50
     assert len(report.recoveries) >= 10
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+async def test_67_a_ledger_away_for_ten_minutes_costs_no_client_and_no_record_and_little_memory(
+    record_property: Note,
+) -> None:
+    away = Fault(Kind.LEDGER_AWAY, 0, at_s=20.0, lasts_s=600.0)
+    with TemporaryDirectory(prefix="soak-", dir="/tmp") as folder:
+        report = await soak(full(minutes=10.5), 7, Path(folder), [away])
+    assert report.findings == [], page(report)  # lost, doubled, summed otherwise, memory that grew
+    [recovery] = report.recoveries
+    assert recovery.failed == 0
+    assert OVERLOADED not in report.kinds
+    assert report.records > 5_000
+    record_property("recovery_s", recovery.worst_s)
+    record_property("seen", {kind: count for kind, count in report.kinds.items() if kind[0] != "4"})
+    record_property("measured", f"requests in ten minutes {recovery.requests:,}, none failed")

@@ -15,6 +15,7 @@ from tests.fakes import (
     hangs,
     refuses,
 )
+from tests.faults.recovering import Note, recovering
 from tests.serving.gateway.rig import QUICK, Rig, gateway
 
 
@@ -93,11 +94,14 @@ async def test_an_error_as_the_first_event_is_a_status(
 
 
 async def test_31_a_full_spool_refuses_rather_than_loses(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, record_property: Note
 ) -> None:
-    monkeypatch.setattr("serving.spool.SPOOL_RECORDS", 0)
-    reply = await rig.chat()
-    assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
+    with monkeypatch.context() as full:
+        full.setattr("serving.spool.SPOOL_RECORDS", 0)
+        reply = await rig.chat()
+        assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
+    with recovering(record_property):
+        assert (await rig.chat()).status == 200
 
 
 async def test_busy_replicas_get_less(tmp_path: Path) -> None:
