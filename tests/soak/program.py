@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 #: On a machine that others use as well, importing Ray alone may take this long.
 START_S = 90.0
 LEAVE_S = 40.0
+#: In the forms of Python's log, of Serve's and of Ray's. That its ledger is locked the Controller
+#: may say.
+_COMPLAINT = re.compile(r"Traceback|^ERROR\b(?!:deployments\.ledger\.bookkeeper)|\tERROR ")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -118,7 +122,7 @@ class Program:
 
 
 def _is_complaint(line: str) -> bool:
-    return "Traceback" in line or line.startswith("ERROR:serving")
+    return _COMPLAINT.search(line) is not None
 
 
 def socket_path(folder: Path, name: str) -> Path:
