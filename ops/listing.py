@@ -10,6 +10,10 @@ import click
 
 Row = Mapping[str, Any]
 Command = Callable[..., None]
+#: Between columns.
+_GAP = 2
+#: Names of models have up to 32 characters; paths and digests are folded.
+_LONGEST_WORD = 32
 
 
 def format_options(command: Command) -> Command:
@@ -66,14 +70,33 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    lines = [[_shown(row[name]) for name in columns] for row in rows]
+    headings = [name.replace("_", " ") for name in columns]
+    console = Console(highlight=False)
+    widths = _widths(list(zip(headings, *lines, strict=True)), console.width)
     table = Table(box=None, pad_edge=False)
-    for name in columns:
+    for name, heading, width in zip(columns, headings, widths, strict=True):
         is_number = all(isinstance(row[name], int | float) for row in rows)
         justify = "right" if rows and is_number else "left"
-        table.add_column(name.replace("_", " "), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*(_shown(row[name]) for name in columns))
-    Console(highlight=False).print(table, markup=False)
+        table.add_column(heading, justify=justify, overflow="fold", width=width)  # type: ignore[arg-type]
+    for line in lines:
+        table.add_row(*line)
+    console.width = max(console.width, sum(widths) + _GAP * (len(widths) - 1))
+    console.print(table, markup=False)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """No word is broken, though lines may get longer than `room` by that; what is left of it goes
+    to those that need least to break nothing at all.
+    """
+    widths = [min(_LONGEST_WORD, max(map(len, " ".join(texts).split()))) for texts in columns]
+    wanted = [max(map(len, texts)) for texts in columns]
+    spare = room - sum(widths) - _GAP * (len(widths) - 1)
+    for index in sorted(range(len(widths)), key=lambda index: wanted[index] - widths[index]):
+        more = min(wanted[index] - widths[index], max(spare, 0))
+        widths[index] += more
+        spare -= more
+    return widths
 
 
 def _shown(value: Any) -> str:

@@ -59,8 +59,8 @@ def tell(home: Path) -> Tell:
     return lambda usage_lines, count_lines: asyncio.run(told(usage_lines, count_lines))
 
 
-def flotilla(*args: str) -> Result:
-    return CliRunner().invoke(main, args, catch_exceptions=False, env={"COLUMNS": "300"})
+def flotilla(*args: str, columns: int = 300) -> Result:
+    return CliRunner().invoke(main, args, catch_exceptions=False, env={"COLUMNS": str(columns)})
 
 
 def table(*args: str) -> list[dict[str, Any]]:
@@ -88,6 +88,11 @@ def test_a_key_from_its_making_to_its_end() -> None:
     revoked = flotilla("keys", "revoke", printed.id)
     assert (revoked.exit_code, revoked.stdout) == (0, "")
     assert table("keys", "list")[0]["state"] == "revoked"
+    assert (
+        "name=bob tenant=default lifetime_s=604800 models=small requests"
+        in flotilla("audit").stdout
+    )
+    assert "null" not in flotilla("audit").stdout
     acts = [(row["act"], row["who"]) for row in table("audit")]
     me = pwd.getpwuid(os.getuid()).pw_name
     assert acts == [("RevokeKey", me), ("RotateKey", me), ("CreateKey", me)]
@@ -214,6 +219,15 @@ def test_usage_as_table_csv_and_json(tell: Tell) -> None:
     assert found[0][:2] == ["key", "requests"]
     assert found[1][0] == "'=key2"
     assert "key1" in flotilla(*asked).stdout
+
+
+def test_a_table_on_a_terminal_of_80_columns_breaks_no_name(tell: Tell) -> None:
+    name = "deepseek-llama3.3-70b-instruct"
+    tell(lines(usage("a", model_answered=name)), b"")
+    asked = ("usage", "--since", "2026-11-27", "--until", "2026-11-27")
+    shown = flotilla(*asked, columns=80).stdout
+    assert name in shown
+    assert {"tokens", "completion", "accelerator"} <= set(shown.split())
 
 
 def test_a_reconciliation_that_fails_ends_with_1(tell: Tell) -> None:
