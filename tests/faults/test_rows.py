@@ -1,5 +1,6 @@
 """Every fault is proven to be survived, or the table says why it is not."""
 
+import json
 from pathlib import Path
 
 from tests.faults.named import chosen, named_tests
@@ -21,6 +22,16 @@ def test_every_row_has_a_test_or_says_why_not() -> None:
 
 def test_no_row_with_a_test_says_why_it_has_none() -> None:
     assert [row.number for row in ROWS if row.why and row.number in NAMED] == []
+
+
+def test_a_row_has_its_recovery_measured_or_nothing_to_recover() -> None:
+    proofs = [
+        Proof(**given) for given in json.loads((ROOT / "tests/faults/proofs.json").read_text())
+    ]
+    measured = {proof.row for proof in proofs if proof.recovery_s is not None}
+    shown = {proof.row for proof in proofs}
+    calm = {row.number for row in ROWS if row.calm}
+    assert (shown - measured - calm, calm & measured) == (set(), set())
 
 
 def test_no_test_is_named_after_a_row_that_there_is_not() -> None:
