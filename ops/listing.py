@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,8 +12,11 @@ Row = Mapping[str, Any]
 Command = Callable[..., None]
 #: Between columns.
 _GAP = 2
-#: Names of models have up to 32 characters; paths and digests are folded.
-_LONGEST_WORD = 32
+#: A cell of so many characters stays on one line: a time, who did it.
+_SHORT = 20
+#: Of a model; what is longer is a path or a digest, and folded into pieces.
+_LONGEST_NAME = 32
+_PIECE = 16
 
 
 def format_options(command: Command) -> Command:
@@ -86,10 +89,10 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """No word is broken, though lines may get longer than `room` by that; what is left of it goes
-    to those that need least to break nothing at all.
+    """No name and no time is broken, though lines may get longer than `room` by that; what is left
+    of it goes to those that need least to break nothing at all. A column is a heading and cells.
     """
-    widths = [min(_LONGEST_WORD, max(map(len, " ".join(texts).split()))) for texts in columns]
+    widths = [max(_longest_word([heading]), _least(cells)) for heading, *cells in columns]
     wanted = [max(map(len, texts)) for texts in columns]
     spare = room - sum(widths) - _GAP * (len(widths) - 1)
     for index in sorted(range(len(widths)), key=lambda index: wanted[index] - widths[index]):
@@ -97,6 +100,16 @@ def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
         widths[index] += more
         spare -= more
     return widths
+
+
+def _least(cells: Sequence[str]) -> int:
+    longest = max(map(len, cells), default=0)
+    return longest if longest <= _SHORT else _longest_word(cells)
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    lengths = (len(word) for text in texts for word in text.split())
+    return max((length if length <= _LONGEST_NAME else _PIECE for length in lengths), default=0)
 
 
 def _shown(value: Any) -> str:

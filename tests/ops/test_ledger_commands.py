@@ -93,6 +93,7 @@ def test_a_key_from_its_making_to_its_end() -> None:
         in flotilla("audit").stdout
     )
     assert "null" not in flotilla("audit").stdout
+    assert f"{table('audit')[0]['at']}  " in flotilla("audit", columns=80).stdout
     acts = [(row["act"], row["who"]) for row in table("audit")]
     me = pwd.getpwuid(os.getuid()).pw_name
     assert acts == [("RevokeKey", me), ("RotateKey", me), ("CreateKey", me)]
