@@ -171,9 +171,11 @@ class Exchange:
         self._end(wire)
 
     def cut(self, error: ApiError) -> None:
-        """The stream failed: one error event, then close."""
+        """The stream failed: one error event is its end. The connection stays, unless the error
+        closes it: its head announced no close, so the client may have sent its next request.
+        """
         self._refused(error)
-        self.head.keep_alive = False
+        self.head.keep_alive &= not error.row.closes
         self.finish(event(error))
 
     def _refused(self, error: ApiError) -> None:

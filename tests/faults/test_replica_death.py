@@ -28,8 +28,8 @@ from tests.fakes import (
     streams,
 )
 from tests.faults.control import Control
-from tests.faults.site import Faulty, Site, replicas, until
-from tests.serving.gateway.rig import HELLO, QUICK, Reply, handed
+from tests.faults.site import Faulty, Site, kind_of, replicas, until
+from tests.serving.gateway.rig import CHAT, HELLO, QUICK, Reply, handed
 
 DEAD_ENGINE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -146,6 +146,22 @@ async def test_03_killed_mid_stream_ends_with_an_error_event(
         [record] = await site.invariants_hold()
     assert (record["outcome"], record["completion_tokens"]) == ("cut", 1)
     assert record["attempts"] == 1
+
+
+async def test_03_the_connection_of_a_stream_that_was_cut_serves_the_next_request(
+    faulty: Faulty,
+) -> None:
+    """Whoever has read the end of an answer that announced no close may ask again at once."""
+    one, two = preferred()
+    one.script = [dies_after("a", "b")]
+    async with faulty(one, two) as site:
+        client = await site.connect()
+        for kind in ("200 cut, upstream_error", "200 complete"):
+            await client.request("POST", CHAT, {**HELLO, "stream": True})
+            reply = await client.reply()
+            assert (kind_of(reply), reply.headers.get("connection")) == (kind, None)
+            site.saw(kind)
+        await client.close()
 
 
 async def test_the_kernel_looks_for_a_replica_whose_node_may_be_cut_off(faulty: Faulty) -> None:
