@@ -19,6 +19,7 @@ from tests.serving.gateway.rig import Reply
 DEADLINE_S = 180.0
 COMPLETE = "200 complete"
 BROKEN = "connection broken"
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +83,31 @@ class Call:
         return self._reply
 
 
-def question(model: str, tokens: int, *, stream: bool, words: str = "hello") -> dict[str, Any]:
-    """A request for exactly so many tokens."""
+def question(model: str, tokens: int, *, stream: bool) -> dict[str, Any]:
+    """A request for exactly so many tokens. None comes twice: one that was at two replicas as they
+    were killed, by whichever tests, would be taken for what killed them.
+    """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "user", "content": words}],
+        "messages": [{"role": "user", "content": f"hello {next(_numbers)}"}],
         "max_tokens": tokens,
         "logit_bias": NEVER_ENDS,
     }
     return {**body, "stream": True} if stream else body
 
 
-def ask(
-    fleet: LiveFleet, model: str, tokens: int = 4, *, stream: bool = False, words: str = "hello"
-) -> Answer:
+def ask(fleet: LiveFleet, model: str, tokens: int = 4, *, stream: bool = False) -> Answer:
     try:
-        return Call(fleet, question(model, tokens, stream=stream, words=words)).end()
+        return Call(fleet, question(model, tokens, stream=stream)).end()
     except OSError:
         return Answer(BROKEN, "", 0.0)
 
 
 class Crowd:
-    """Clients that ask one question after the other, every second one for a stream. No question
-    twice: one that was at two replicas as they were killed would be taken for what killed them.
-    """
+    """Clients that ask one question after the other, every second one for a stream."""
 
     def __init__(self, fleet: LiveFleet, model: str, tokens: int) -> None:
         self._fleet, self._model, self._tokens = fleet, model, tokens
-        self._numbers = itertools.count()
         self._leave = threading.Event()
         self.answers: list[Answer] = []
 
@@ -131,6 +129,4 @@ class Crowd:
 
     def _ask(self, stream: bool) -> None:
         while not self._leave.is_set():
-            words = f"hello {next(self._numbers)}"
-            answer = ask(self._fleet, self._model, self._tokens, stream=stream, words=words)
-            self.answers.append(answer)
+            self.answers.append(ask(self._fleet, self._model, self._tokens, stream=stream))
