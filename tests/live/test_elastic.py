@@ -183,6 +183,7 @@ def test_08_a_version_that_does_not_come_up_is_taken_back_under_load(
     broken = fleet.home / "broken"
     shutil.copytree(MODEL, broken)
     (broken / "tokenizer.json").write_text("{")
+    fleet.run(*deploying(fleet, full(8)))
     with Callers(fleet) as callers:
         began_s = time.monotonic()
         other = pids(fleet, "other")
