@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
     with TemporaryDirectory() as folder:
         found = Path(folder) / "proofs.json"
         status = _run([*EVERYTHING, *to_run] if words else to_run, found)
-        made = renewed(_read(KEPT), _read(found), tests)
+        made = renewed(read(KEPT), read(found), tests)
     KEPT.write_text(json.dumps([asdict(proof) for proof in made], indent=1) + "\n")
     PAGE.write_text(render(made))
     return status
@@ -52,7 +52,8 @@ def _run(arguments: Iterable[str], report: Path) -> int:
     return subprocess.run([*command, *arguments], cwd=ROOT, env=environment).returncode
 
 
-def _read(path: Path) -> list[Proof]:
+def read(path: Path) -> list[Proof]:
+    """As they were kept; none where nothing was."""
     return [Proof(**given) for given in json.loads(path.read_text())] if path.exists() else []
 
 

@@ -1,8 +1,8 @@
 """Every fault is proven to be survived, or the table says why it is not."""
 
-import json
 from pathlib import Path
 
+from tests.faults.__main__ import KEPT, read
 from tests.faults.named import chosen, named_tests
 from tests.faults.promises import PROMISES
 from tests.faults.report import Proof, render, renewed
@@ -25,9 +25,7 @@ def test_no_row_with_a_test_says_why_it_has_none() -> None:
 
 
 def test_a_row_has_its_recovery_measured_or_nothing_to_recover() -> None:
-    proofs = [
-        Proof(**given) for given in json.loads((ROOT / "tests/faults/proofs.json").read_text())
-    ]
+    proofs = read(KEPT)
     measured = {proof.row for proof in proofs if proof.recovery_s is not None}
     shown = {proof.row for proof in proofs}
     calm = {row.number for row in ROWS if row.calm}
