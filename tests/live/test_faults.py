@@ -13,7 +13,13 @@ from tests.live.conftest import DEMO
 from tests.live.fleet_under_test import LiveFleet, wait_for
 from tests.live.onlooker import BROKEN, COMPLETE
 from tests.live.test_gangs import shaped
-from tests.live.test_updates import both_gateways, deployed, process_of, put
+from tests.live.test_updates import (
+    both_gateways,
+    deployed,
+    process_of,
+    put,
+    two_gateways_without,
+)
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -59,7 +65,7 @@ def test_29_a_killed_gateway_breaks_its_own_connections_and_no_others(
     assert set(kinds) == {BROKEN, COMPLETE}
     fault.measured("connections broken", kinds.count(BROKEN), f"of {STREAMS}")
     assert {fault.ask("demo").kind for _ in range(20)} == {COMPLETE}
-    assert victim not in both_gateways(fleet)
+    two_gateways_without(fleet, {victim})
 
 
 def test_07_what_can_never_fit_is_refused_with_the_numbers_before_anything_starts(
