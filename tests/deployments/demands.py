@@ -58,8 +58,7 @@ class Site:
         #: (when, model, by how many)
         self.history: list[tuple[float, str, int]] = []
         for name, each in terms.items():
-            for _ in range(each.min):
-                self._start(name)
+            self._start([name] * each.min)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -87,14 +86,18 @@ class Site:
             while self.counts[change.model] > change.after:
                 last = [ask for ask in self.running if ask.model == change.model][-1]
                 self.running = tuple(ask for ask in self.running if ask is not last)
-            while self.counts[change.model] < change.after:
-                self._start(change.model)
+        grown = [[each.model] * (each.after - self.counts[each.model]) for each in made.changes]
+        self._start([model for models in grown for model in models])
 
-    def _start(self, model: str) -> None:
-        names = {ask.replica for ask in self.running}
-        name = next(n for at in range(10**6) if (n := f"{model}.{at}") not in names)
-        places = place(self.rooms, [*self.running, replace(self.more[model], replica=name)]).places
-        assert name in places, f"{name} has no place"
+    def _start(self, models: list[str]) -> None:
+        """All of them at once, as a plan does."""
+        new: list[Ask] = []
+        for model in models:
+            names = {ask.replica for ask in (*self.running, *new)}
+            name = next(n for at in range(10**6) if (n := f"{model}.{at}") not in names)
+            new.append(replace(self.more[model], replica=name))
+        places = place(self.rooms, [*self.running, *new]).places
+        assert all(ask.replica in places for ask in new), "one has no place"
         assert all(places[ask.replica] == ask.current for ask in self.running), "something moved"
-        new = replace(self.more[model], replica=name, current=places[name])
-        self.running = (*self.running, new)
+        placed = (replace(ask, current=places[ask.replica]) for ask in new)
+        self.running = (*self.running, *placed)
