@@ -22,7 +22,7 @@ from deployments.event import Kind
 from deployments.ledger.acts import Order, RestartReplica
 from deployments.lock import alone
 from deployments.need import Facts
-from deployments.observation import Reports, Tally, observe, tallied
+from deployments.observation import Reports, Tally, observe, ready_in, tallied
 from deployments.order import refusal, remembered
 from deployments.outlook import Starts, outlooks
 from deployments.reconcile import Memory, Observed, Outcome, reconcile
@@ -52,6 +52,8 @@ class Senses:
     reports: Callable[[], Reports]
     #: The addresses of the nodes that live; None when nobody knows.
     live: Callable[[], frozenset[str] | None]
+    #: What is wrong with each suspect node, by its address.
+    suspects: Callable[[], Mapping[str, str]]
     facts: Callable[[Deployed], Mapping[str, Facts]]
     #: Seconds of a wall clock: they outlive this process.
     now_s: Callable[[], float]
@@ -160,9 +162,13 @@ class Autoscaler:
         deployed = self.deployed
         facts = await self._facts(deployed)
         applications = await self.senses.control.applications()
-        observed = self._observed(applications, now_s)
-        demands = observe(deployed.fleet.served(), reports, self._tallies)
-        observed = replace(observed, demands=demands, live=self.senses.live())
+        observed = replace(
+            self._observed(applications, now_s),
+            demands=observe(deployed.fleet.served(), reports, self._tallies),
+            live=self.senses.live(),
+            suspects=self.senses.suspects(),
+            ready=ready_in(reports),
+        )
         # A third of a second for a thousand nodes, in which registrations would wait.
         made = await asyncio.to_thread(reconcile, deployed, facts, observed, self._memory, now_s)
         self._remember(made, now_s)

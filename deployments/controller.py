@@ -14,13 +14,11 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from deployments.autoscaler import Autoscaler, Senses
 from deployments.chronicle import Chronicle
 from deployments.control_socket import ControlSocket
-from deployments.deployed import Deployed, deployed_of, least_of
+from deployments.deployed import deployed_of, least_of
 from deployments.errors import DeploymentError
 from deployments.event import Sight
-from deployments.facts import facts_of
 from deployments.figures import Traffic, of_sets
 from deployments.ledger.acts import Act, Order
 from deployments.ledger.bookkeeper import Bookkeeper, Knowledge
@@ -30,14 +28,12 @@ from deployments.ledger.lines import UsageLine
 from deployments.ledger.questions import Question, Reply
 from deployments.ledger.reports import limited_use
 from deployments.lending import Lending
-from deployments.need import Facts
 from deployments.observation import Reports
-from deployments.ray_nodes import node_watch
 from deployments.readings import Keys, readings
 from deployments.recent import Recent
 from deployments.scrape_targets import Targets, targets
 from deployments.scraping import Scraping
-from deployments.serve_control import ServeControl
+from deployments.upkeep import Upkeep
 from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.limits.lease import Lease, ShareReport
 from serving.metrics.exposition import Reading
@@ -84,12 +80,10 @@ class Controller:
         #: Replaced whenever there is something that gateways should hear at once.
         self._news = asyncio.Event()
         self._told_version = self._registry.urgent_version
-        self._autoscaler: Autoscaler | None = None
+        #: Where there is an inventory.
+        self._upkeep: Upkeep | None = None
         #: The replicas of each model where nobody changes their number.
         self._least: Mapping[str, int] = {}
-        #: The autoscaler's, and what it talks to.
-        self._loop: asyncio.Task[None] | None = None
-        self._control: ServeControl | None = None
         self._chronicle = Chronicle(home(), self._sight)
         #: Opened with the first look at our health, which is before anybody is sent here.
         self._socket: ControlSocket | None = None
@@ -103,34 +97,22 @@ class Controller:
             await self._leave_alone(least_of(user_config))
             return
         self._chronicle.deployed(deployed.fleet)
-        if self._autoscaler is None:
-            self._keep_in_step(deployed)
+        if self._upkeep is None:
+            note, path = self._chronicle.note, home() / "scaling.json"
+            self._upkeep = Upkeep(deployed, path, self._reports, self._set_outlooks, note)
         else:
-            self._autoscaler.deployed = deployed
-
-    def _keep_in_step(self, deployed: Deployed) -> None:
-        live = node_watch().live_addresses
-        self._control = ServeControl()
-        senses = Senses(self._control, self._reports, live, _facts, time.time)
-        path = home() / "scaling.json"
-        self._autoscaler = Autoscaler(
-            deployed, path, senses, self._set_outlooks, self._chronicle.note
-        )
-        self._loop = asyncio.create_task(self._autoscaler.run())
+            self._upkeep.autoscaler.deployed = deployed
 
     async def _leave_alone(self, least: Mapping[str, int]) -> None:
         """From now on nobody changes the number of replicas."""
         self._least = least
-        loop, self._loop, self._autoscaler = self._loop, None, None
-        if loop is None or self._control is None:
-            return
-        loop.cancel()
-        await asyncio.gather(loop, return_exceptions=True)
-        await self._control.__aexit__()
-        self._set_outlooks(())
+        upkeep, self._upkeep = self._upkeep, None
+        if upkeep is not None:
+            await upkeep.end()
+            self._set_outlooks(())
 
     async def check_health(self) -> None:
-        if self._loop is not None and self._loop.done():
+        if self._upkeep is not None and self._upkeep.has_stopped:
             raise RuntimeError("the number of replicas no longer follows demand")
         if self._bookkeeping is not None and self._bookkeeping.done():
             raise RuntimeError("keys no longer follow the ledger")
@@ -154,7 +136,9 @@ class Controller:
             return None
         reports = self._reports()
         quarantined = self._registry.quarantined
-        return Sight(reports.replicas, reports.gateways, self._live(), quarantined)
+        return Sight(
+            reports.replicas, reports.gateways, self._live(), quarantined, self._suspects()
+        )
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
@@ -165,10 +149,10 @@ class Controller:
         )
 
     def _readings(self) -> Iterable[Reading]:
-        scaler, registry = self._autoscaler, self._registry
-        wanted = self._least if scaler is None else scaler.wanted
+        upkeep, registry = self._upkeep, self._registry
+        wanted = self._least if upkeep is None else upkeep.autoscaler.wanted
         keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
-        return readings(self._reports(), wanted, keys)
+        return readings(self._reports(), wanted, self._suspects(), keys)
 
     def _targets(self) -> Targets:
         now_s = time.monotonic()
@@ -269,12 +253,13 @@ class Controller:
 
     async def _order(self, order: Order, who: str) -> str | None:
         """Why it is not obeyed. What cannot be written into the audit is not done."""
-        if self._autoscaler is None:
+        if self._upkeep is None:
             return "nobody keeps this fleet in step: it was deployed without an inventory"
-        why_not = self._autoscaler.refusal(order)
+        autoscaler = self._upkeep.autoscaler
+        why_not = autoscaler.refusal(order)
         if why_not is None:
             await self._bookkeeper.perform(order, who)
-            why_not = await self._autoscaler.obey(order)
+            why_not = await autoscaler.obey(order)
         return why_not
 
     async def answer(self, question: Question) -> Reply:
@@ -311,7 +296,7 @@ class Controller:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
         replicas, gateways = self._registry.replicas(now_s), self._registry.gateways(now_s)
-        live = self._live()
+        live, upkeep = self._live(), self._upkeep
         return {
             "replicas": [asdict(report) for report in replicas],
             "gateways": [asdict(replace(report, counts=(), deaths=())) for report in gateways],
@@ -321,16 +306,17 @@ class Controller:
             "restarts": self._restarts.often(now_s),
             "keys": self._registry.key_count,
             "refused": self._lending.refused(),
-            "scaling": None if self._autoscaler is None else self._autoscaler.status(),
+            "scaling": None if upkeep is None else upkeep.autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": None if live is None else sorted(live),
+            "suspects": dict(self._suspects()),
             "events": [asdict(event) for event in self._chronicle.recent()],
         }
 
     def _live(self) -> frozenset[str] | None:
         """The addresses of the nodes that live; None where nobody watches them."""
-        return None if self._autoscaler is None else self._autoscaler.senses.live()
+        return None if self._upkeep is None else self._upkeep.live
 
-
-def _facts(deployed: Deployed) -> Mapping[str, Facts]:
-    return facts_of(deployed.fleet, deployed.inventory)
+    def _suspects(self) -> Mapping[str, str]:
+        """What is wrong with each suspect node, by its address."""
+        return {} if self._upkeep is None else self._upkeep.suspects

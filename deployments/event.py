@@ -7,8 +7,8 @@ Rules
 - Where nobody knows the nodes there is no news of them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from deployments.fleet import Fleet
@@ -52,6 +52,8 @@ class Sight:
     nodes: frozenset[str] | None = None
     #: Requests that replicas died with and that are refused.
     quarantined: int = 0
+    #: What is wrong with each node that is suspect, by its address.
+    suspects: Mapping[str, str] = field(default_factory=dict)
 
 
 def events_between(before: Sight, after: Sight, now_s: float) -> Iterator[Event]:
@@ -65,6 +67,7 @@ _Change = tuple[Kind, str, str]
 
 def _changes(before: Sight, after: Sight) -> Iterator[_Change]:
     yield from _nodes(before.nodes, after.nodes)
+    yield from _suspects(before.suspects, after.suspects)
     yield from _gateways(before.gateways, after.gateways)
     yield from _replicas(before.replicas, after.replicas)
     yield from _ejections(before, after)
@@ -84,6 +87,14 @@ def _nodes(before: frozenset[str] | None, after: frozenset[str] | None) -> Itera
         yield Kind.NODE, node, "joined"
     for node in sorted(before - after):
         yield Kind.NODE, node, "is gone"
+
+
+def _suspects(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_Change]:
+    for node, what in sorted(after.items()):
+        if before.get(node) != what:
+            yield Kind.NODE, node, f"is {what}; nothing starts there"
+    for node in sorted(before.keys() - after.keys()):
+        yield Kind.NODE, node, "is no longer suspect"
 
 
 def _gateways(

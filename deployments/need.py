@@ -3,7 +3,8 @@
 Rules
 1. A model is held only by nodes on whose accelerators it fits, that carry the labels it asks for,
    and whose accelerators are what the fleet is for.
-2. Where nobody knows a model's config.json its memory is not checked: it may go anywhere else, and
+2. A node inside a cordon holds nothing but what is there already.
+3. Where nobody knows a model's config.json its memory is not checked: it may go anywhere else, and
    its need says so.
 """
 
@@ -16,6 +17,7 @@ from cluster.architecture import Architecture
 from cluster.fit import EngineSettings, Fit, Misfit, Shape, engine_settings, fit
 from cluster.inventory import Inventory, Node
 from cluster.placement import Ask
+from deployments.cordon import NO_CORDON, Cordon
 from deployments.fleet import Fleet
 from deployments.model import Served, Shared
 from serving.replica.spec import Device
@@ -56,6 +58,8 @@ class Need:
     fits: Mapping[Accelerator, Fit | Misfit]
     #: The nodes that can hold a stage of it.
     hosts: frozenset[str]
+    #: Those that could, and take nothing new.
+    cordoned: frozenset[str]
     #: Why a node is no host, each reason once.
     refusals: tuple[str, ...]
 
@@ -67,15 +71,23 @@ class Need:
         counted = sum(stage.weight_bytes * self.shape.tensor for stage in self.fit.stages)
         return self.facts.stored_bytes > counted * UNCOUNTED_SHARE
 
-    def ask(self, replica: str, current: tuple[str, ...] = (), priority: int = 0) -> Ask:
-        """What one replica of it asks of the placement."""
+    def ask(
+        self,
+        replica: str,
+        current: tuple[str, ...] = (),
+        priority: int = 0,
+        *,
+        may_stay: bool = False,
+    ) -> Ask:
+        """What one replica of it asks of the placement; `may_stay` where it is, cordoned or not."""
+        stays = self.cordoned & set(current) if may_stay and self.cordoned else frozenset()
         return Ask(
             replica=replica,
             model=self.model,
             tensor=self.shape.tensor,
             pipeline=self.shape.pipeline,
             spread=self.is_spread,
-            nodes=self.hosts,
+            nodes=self.hosts | stays if stays else self.hosts,
             current=current,
             priority=priority,
         )
@@ -97,12 +109,16 @@ class Need:
         return max(found, key=lambda each: each[0])[1] if found else None
 
 
-def needs_of(fleet: Fleet, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, Need]:
+def needs_of(
+    fleet: Fleet, inventory: Inventory, facts: Mapping[str, Facts], cordon: Cordon = NO_CORDON
+) -> dict[str, Need]:
     """The need of every model with replicas of its own, in the order of the fleet."""
-    return {name: need_of(fleet, inventory, name, facts[name]) for name in fleet.served()}
+    return {name: need_of(fleet, inventory, name, facts[name], cordon) for name in fleet.served()}
 
 
-def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need:
+def need_of(
+    fleet: Fleet, inventory: Inventory, name: str, facts: Facts, cordon: Cordon = NO_CORDON
+) -> Need:
     """The need of one model."""
     model = fleet.served()[name]
     shape = Shape(model.tensor, model.pipeline)
@@ -116,6 +132,10 @@ def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need
         node.name: [*_broken(facts), *_why_not(inventory, node, model, fleet.device, fits)]
         for node in inventory.nodes
     }
+    able = [node for node in inventory.nodes if not why[node.name]]
+    cordoned = {node.name: cordon.why[node.address] for node in able if node.address in cordon.why}
+    refusals = [reason for reasons in why.values() for reason in reasons]
+    refusals += [f"{node} is {reason}" for node, reason in cordoned.items()]
     return Need(
         model=name,
         also=_also(fleet, name),
@@ -125,8 +145,9 @@ def need_of(fleet: Fleet, inventory: Inventory, name: str, facts: Facts) -> Need
         is_spread=model.stage_placement == "spread",
         facts=facts,
         fits=fits,
-        hosts=frozenset(node for node, reasons in why.items() if not reasons),
-        refusals=tuple(dict.fromkeys(reason for reasons in why.values() for reason in reasons)),
+        hosts=frozenset(node.name for node in able if node.name not in cordoned),
+        cordoned=frozenset(cordoned),
+        refusals=tuple(dict.fromkeys(refusals)),
     )
 
 

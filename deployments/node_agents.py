@@ -80,11 +80,15 @@ class NodeAgents:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends its connections."""
         await self._session.close()
 
     async def accelerators(self) -> dict[str, tuple[Measured, ...]]:
-        """By the address of their node, of the nodes whose agents know any. Raises
-        AcceleratorsUnreadable.
+        """By the address of their node, of the nodes whose agents answer: none where the driver
+        answers for none. Raises AcceleratorsUnreadable.
         """
         try:
             async with self._session.get(self._address + NODES_PATH) as reply:
@@ -95,12 +99,18 @@ class NodeAgents:
             cause = str(error) or type(error).__name__
             raise AcceleratorsUnreadable(f"Ray's dashboard does not tell: {cause}") from error
         alive = (node for node in answer.data.summary if node.raylet.state == ALIVE)
-        return {_address(node): tuple(map(_measured, node.gpus)) for node in alive if node.gpus}
+        told = {_address(node): node.gpus for node in alive}
+        return {at: tuple(map(_measured, gpus)) for at, gpus in told.items() if gpus is not None}
 
 
 def _address(node: _Node) -> str:
     """A node that was not brought up by us goes by Ray's own address of it."""
     return node.raylet.labels.get(ADDRESS_LABEL) or node.raylet.node_manager_address
+
+
+def _share(percent: int | None) -> float | None:
+    """Ray says -1 where the driver does not tell."""
+    return None if percent is None or percent < 0 else percent / 100
 
 
 def _measured(gpu: _Gpu) -> Measured:
@@ -109,5 +119,5 @@ def _measured(gpu: _Gpu) -> Measured:
         temperature_c=gpu.temperature_c,
         memory_used_bytes=None if gpu.memory_used is None else gpu.memory_used * MIB,
         memory_total_bytes=gpu.memory_total * MIB if gpu.memory_total else None,
-        utilisation=None if gpu.utilization_gpu is None else gpu.utilization_gpu / 100,
+        utilisation=_share(gpu.utilization_gpu),
     )

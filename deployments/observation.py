@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from deployments.demand import Demand
 from deployments.figures import of_set
 from serving import histogram
-from serving.snapshot import DemandReport, GatewayReport, ReplicaReport
+from serving.snapshot import DemandReport, GatewayReport, Phase, ReplicaReport
 
 #: What first tokens and arrivals are counted over: long enough for some to be there, short enough
 #: to see what a new replica has changed.
@@ -38,6 +38,11 @@ class Reports:
     gateways: tuple[GatewayReport, ...]
     #: Replica sets of which a replica was not heard of lately.
     silent: frozenset[str] = frozenset()
+
+
+def ready_in(reports: Reports) -> frozenset[str]:
+    """The replicas that say they are."""
+    return frozenset(each.application for each in reports.replicas if each.phase is Phase.READY)
 
 
 def tallied(past: Collection[Tally], reports: Reports, now_s: float) -> tuple[Tally, ...]:

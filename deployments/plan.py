@@ -1,6 +1,6 @@
 """The plan: the difference between what should run and what runs, each part with its reason.
 
-Pure: (fleet, inventory, facts, running, counts) -> Plan. `flotilla plan` prints the value that
+Pure: (fleet, inventory, facts, running, conditions) -> Plan. `flotilla plan` prints the value that
 `deploy` applies.
 
 Rules
@@ -12,17 +12,20 @@ Rules
    is left out.
 4. What is within `min` comes before what is beyond, then the higher priority, then first replicas
    before second ones: of equal models none is without any while another has two.
-5. Nobody says how many: a model keeps the number that it has, within its `min` and `max`.
+5. Nothing is placed anew on a node inside the cordon; what may stay there stays, or moves as others
+   do.
+6. Nobody says how many: a model keeps the number that it has, within its `min` and `max`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cluster.fit import Shape
 from cluster.inventory import Inventory
 from cluster.placement import Ask, Placement, place
 from cluster.problem import Problem
+from deployments.cordon import NO_CORDON, Cordon
 from deployments.counts import Counts, Wanted, wanted_replicas
 from deployments.dashboard import (
     DASHBOARD_APPLICATION,
@@ -51,6 +54,17 @@ class Verb(StrEnum):
     MOVE = "move"
     KEEP = "keep"
     BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What holds at the moment, beside what files say."""
+
+    counts: Counts = field(default_factory=Counts)
+    cordon: Cordon = NO_CORDON
+
+
+AS_WRITTEN = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +130,13 @@ def plan(
     inventory: Inventory,
     facts: Mapping[str, Facts],
     running: Mapping[str, Running],
-    counts: Counts | None = None,
+    conditions: Conditions = AS_WRITTEN,
 ) -> Plan:
     """What it takes to make so much of the fleet run on the inventory."""
-    needs = needs_of(fleet, inventory, facts)
+    needs = needs_of(fleet, inventory, facts, conditions.cordon)
     names = {node.address: node.name for node in inventory.nodes}
     replicas = {name: each for name, each in running.items() if name not in OWN_APPLICATIONS}
-    wanted = wanted_replicas(fleet, replicas, counts or Counts())
-    planner = _Planner(fleet, needs, inventory, replicas, wanted)
+    planner = _Planner(fleet, needs, inventory, replicas, conditions)
     placement = place(rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
     clients, dashboard = _own(fleet, inventory, running)
@@ -177,14 +190,15 @@ class _Planner:
         needs: Mapping[str, Need],
         inventory: Inventory,
         running: Mapping[str, Running],
-        wanted: Mapping[str, Wanted],
+        conditions: Conditions,
     ) -> None:
         self._fleet = fleet
         self._needs = needs
         self._names = {node.address: node.name for node in inventory.nodes}
         self._roots = storage_roots(inventory)
         self._running = running
-        self._wanted = wanted
+        self._wanted: Mapping[str, Wanted] = wanted_replicas(fleet, running, conditions.counts)
+        self._cordon = conditions.cordon
 
     def asks(self) -> Iterator[Ask]:
         """What can be placed at all."""
@@ -192,8 +206,10 @@ class _Planner:
         priorities = {rank: number for number, rank in enumerate(ranks)}
         for replica, wanted in self._wanted.items():
             need = self._needs[wanted.model]
-            if need.hosts:
-                yield need.ask(replica, self._current(replica, need), priorities[wanted.rank])
+            current, stays = self._current(replica, need), replica in self._cordon.staying
+            ask = need.ask(replica, current, priorities[wanted.rank], may_stay=stays)
+            if ask.nodes:
+                yield ask
 
     def wanted(self, placement: Placement) -> Iterator[Action]:
         """An action for every replica that should run."""
@@ -258,7 +274,10 @@ class _Planner:
             return f"{lost[0]} is not in the inventory"
         if not self._was(replica):
             return "it was placed without a plan"
-        unfit = [node for node in self._was(replica) if node not in need.hosts]
+        cordoned = [at for at in self._running[replica].addresses if at in self._cordon.why]
+        if cordoned and replica not in self._cordon.staying:
+            return f"{self._names[cordoned[0]]} is {self._cordon.why[cordoned[0]]}"
+        unfit = [node for node in self._was(replica) if node not in need.hosts | need.cordoned]
         if unfit:
             return f"{unfit[0]} cannot hold it any more"
         if need.is_spread and len(set(self._was(replica))) < need.shape.pipeline:

@@ -1,7 +1,7 @@
 """The Controller's metrics: the fleet as it stands. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from deployments.observation import Reports
@@ -20,11 +20,16 @@ class Keys:
     quarantined: int
 
 
-def readings(reports: Reports, wanted: Mapping[str, int], keys: Keys) -> Iterator[Reading]:
-    """`wanted` are the replicas of each model, as demand asks for them or as the fleet does."""
+def readings(
+    reports: Reports, wanted: Mapping[str, int], suspects: Iterable[str], keys: Keys
+) -> Iterator[Reading]:
+    """`wanted` are the replicas of each model, as demand asks for them or as the fleet does;
+    `suspects` the addresses of nodes.
+    """
     yield Reading(families.GATEWAYS, len(reports.gateways))
     yield from _replicas(reports, wanted)
     yield from by_value(families.REPLICAS_WANTED, wanted)
+    yield from by_value(families.NODE_SUSPECT, dict.fromkeys(suspects, 1))
     yield Reading(families.KEYS, keys.count)
     yield Reading(families.KEYS_CURRENT, keys.news is KeyNews.CURRENT)
     yield Reading(families.QUARANTINED, keys.quarantined)

@@ -6,7 +6,8 @@ Rules
 2. A step that needs accelerators which a stopping replica still holds waits for them.
 3. A replica beyond its model's `min` that does not come up is taken away; one within is started
    again. Both after a pause that grows with each failure in a row.
-4. Where Serve was told of another fleet than ours, somebody else is deploying: nothing is done.
+4. On a suspect node nothing is started: what is up there stays, what is not goes elsewhere.
+5. Where Serve was told of another fleet than ours, somebody else is deploying: nothing is done.
 """
 
 from collections import Counter
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field, replace
 
 from cluster.inventory import Inventory
 from deployments.autoscale import Change, Demands, autoscale
+from deployments.cordon import Cordon
 from deployments.counts import Counts
 from deployments.deployed import Deployed
 from deployments.held import Capacity, fits, held
 from deployments.need import Facts
-from deployments.plan import plan
+from deployments.plan import Conditions, plan
 from deployments.pool import pool_of
 from deployments.render import ingress_application, render
 from deployments.running import running_of
@@ -46,6 +48,10 @@ class Observed:
     #: The addresses of the nodes that live; None when nobody knows.
     live: frozenset[str] | None = None
     demands: Demands = field(default_factory=dict)
+    #: What is wrong with each node that is not to be trusted, by its address.
+    suspects: Mapping[str, str] = field(default_factory=dict)
+    #: Replicas that say they are ready: Serve may not have noticed yet that one is up.
+    ready: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +95,7 @@ def reconcile(
     models = {name: each.model for name, each in running.items()}
     memory = _with_unknown(memory, deployed, models)
     memory = _with_failures(memory, deployed, observed, models, now_s)
-    counts = Counts(memory.scaling.counts(), memory.leaving)
-    made = plan(fleet, inventory, facts, running, counts)
+    made = plan(fleet, inventory, facts, running, _conditions(memory, observed))
     blocked = {action.replica: action.reason for action in made.blocked}
     memory = replace(memory, scaling=memory.scaling.with_counts(made.counts(), now_s))
     desired = render(fleet, made.addresses(), deployed.inventory)
@@ -107,6 +112,11 @@ def reconcile(
     leaving = (memory.leaving & running.keys()) | set(decision.leaving)
     kept = replace(memory, scaling=decision.scaling, leaving=frozenset(leaving))
     return Outcome(kept, changes=decision.changes, why=decision.why, blocked=blocked)
+
+
+def _conditions(memory: Memory, observed: Observed) -> Conditions:
+    counts = Counts(memory.scaling.counts(), memory.leaving)
+    return Conditions(counts, Cordon(observed.suspects, observed.up | observed.ready))
 
 
 def _is_anothers(deployed: Deployed, observed: Observed) -> bool:

@@ -88,6 +88,10 @@ class ServeControl:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends its connections."""
         await self._session.close()
 
     async def applications(self) -> dict[str, Application]:

@@ -119,11 +119,18 @@ def _notes(
         if application.status != "RUNNING" and cause:
             yield f"{application.name}: {cause}"
     if not isinstance(controller, str):
+        yield from suspects(controller)
         yield from blocks(controller)
         yield from _misplaced(applications, controller.get("replicas", ()))
         yield from _out_of_favour(controller)
         for replica, count in controller.get("restarts", {}).items():
             yield f"{replica} died {count} times within {WINDOW_S / 60:.0f} minutes: see its log"
+
+
+def suspects(controller: Mapping[str, Any]) -> Iterator[str]:
+    """Which nodes take nothing new, and why."""
+    for address, what in controller.get("suspects", {}).items():
+        yield f"{address} is {what}; nothing starts there"
 
 
 def blocks(controller: Mapping[str, Any]) -> Iterator[str]:

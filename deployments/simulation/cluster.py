@@ -16,7 +16,7 @@ from cluster.inventory import Inventory
 from deployments.counts import Counts
 from deployments.fleet import Fleet
 from deployments.need import Facts, Need, needs_of
-from deployments.plan import Action, Plan, Verb, plan
+from deployments.plan import Action, Conditions, Plan, Verb, plan
 from deployments.render import ingress_application, replica_application
 from deployments.running import Running, running_of
 from deployments.simulation.accelerators import Accelerators
@@ -122,7 +122,8 @@ class Cluster:
 
     def _plan(self, counts: Counts | None) -> Plan:
         site = self.site
-        return plan(site.fleet, self.inventory, site.facts, self.running, counts)
+        conditions = Conditions(counts or Counts())
+        return plan(site.fleet, self.inventory, site.facts, self.running, conditions)
 
     def _apply(self, made: Plan) -> None:
         addresses, roots = made.addresses(), storage_roots(self.site.inventory)

@@ -71,9 +71,9 @@ class Dashboard:
         self._watching.cancel()
         await self._deploys.close()
         await server.stop()
-        await self._control.__aexit__()
+        await self._control.close()
         await self._requests.__aexit__()
-        await self._agents.__aexit__()
+        await self._agents.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -150,6 +150,12 @@ REPLICAS_SILENT = Family(
     "1 where a replica of the model has not reported for seconds.",
     ("model",),
 )
+NODE_SUSPECT = Family(
+    "flotilla_node_suspect",
+    Kind.GAUGE,
+    "1 for each node whose driver answers for fewer accelerators than the inventory says.",
+    ("node",),
+)
 KEYS = Family("flotilla_keys", Kind.GAUGE, "Keys that gateways take.")
 KEYS_CURRENT = Family(
     "flotilla_keys_current",
@@ -178,7 +184,7 @@ GATEWAY = (
     *(USAGE_BUFFERED, USAGE_UNSHIPPED, CERTIFICATE_EXPIRES, LOG_DROPPED),
 )
 CONTROLLER = (
-    *(GATEWAYS, REPLICAS, REPLICAS_WANTED, REPLICAS_SILENT),
+    *(GATEWAYS, REPLICAS, REPLICAS_WANTED, REPLICAS_SILENT, NODE_SUSPECT),
     *(KEYS, KEYS_CURRENT, QUARANTINED),
 )
 REPLICA = (REPLICA_IN_FLIGHT, REPLICA_LOST_COUNTS)

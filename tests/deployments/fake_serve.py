@@ -31,6 +31,8 @@ class FakeServe:
         self.refused_looks = 0
         #: Of each application's process, what its files hold.
         self.logs: dict[str, dict[str, str]] = {}
+        #: What Ray's dashboard, which has the same address, tells of nodes.
+        self.nodes: list[dict[str, Any]] = []
         self._looked: dict[str, int] = {}
         self._leaving: dict[str, int] = {}
         self.url = ""
@@ -40,6 +42,7 @@ class FakeServe:
         app = web.Application()
         app.router.add_get("/api/serve/applications/", self._get)
         app.router.add_put("/api/serve/applications/", self._put)
+        app.router.add_get("/nodes", self._nodes)
         app.router.add_get("/api/v0/logs", self._list_logs)
         app.router.add_get("/api/v0/logs/{media_type}", self._log)
         # A log that is followed never ends by itself.
@@ -74,6 +77,9 @@ class FakeServe:
         self.running = dict(wanted)
         self.refusals = [503] * self.refused_looks
         return web.Response()
+
+    async def _nodes(self, request: web.Request) -> web.Response:
+        return self._refused(request) or web.json_response({"data": {"summary": self.nodes}})
 
     async def _get(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):

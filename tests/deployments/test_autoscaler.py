@@ -38,8 +38,14 @@ class Rig:
         self.noted: list[str] = []
         deployed = Deployed(FLEET, nodes(8))
         facts = dict.fromkeys(FLEET.served(), KNOWN)
+        self.suspects: dict[str, str] = {}
         self.senses = Senses(
-            control, self._reports, lambda: None, lambda _: facts, lambda: self.now_s
+            control=control,
+            reports=self._reports,
+            live=lambda: None,
+            suspects=lambda: self.suspects,
+            facts=lambda _: facts,
+            now_s=lambda: self.now_s,
         )
         self.path = path
         self.loop = self.restarted(deployed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments import autoscale, autoscaler, controller
+from deployments import autoscale, autoscaler, controller, upkeep
 from deployments.controller import Controller
 from deployments.deployed import Deployed, told_without_inventory
 from deployments.ledger.acts import CreateKey, RevokeKey, ScaleModel
@@ -16,7 +16,6 @@ from deployments.ledger.notes import ended, kept
 from deployments.ledger.questions import ListAudit, ListKeys, SumUsage
 from deployments.node_watch import NodeWatch
 from deployments.render import render
-from deployments.serve_control import ServeControl
 from ops.control_client import ControlClient
 from serving.limits import lender
 from serving.limits.lease import Share, ShareReport, Use
@@ -239,7 +238,7 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
     """All the way from a gateway's report to Serve's API and back to the gateway."""
     monkeypatch.setattr(autoscale, "GROW_AFTER_S", 0.0)
     monkeypatch.setattr(autoscaler, "LOOK_PERIOD_S", 0.01)
-    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
     fleet, inventory = models(a="replicas: {min: 0, max: 1}"), nodes(8)
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
@@ -270,7 +269,7 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
 async def test_without_an_inventory_the_fleet_says_how_many_replicas_there_should_be(
     settled: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
     fleet = models(a="replicas: {min: 2, max: 3}", b="replicas: {min: 0, max: 2}")
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
@@ -294,13 +293,8 @@ class _Nodes:
 
 
 async def _ended(running: Controller) -> None:
-    assert running._loop is not None
-    assert running._autoscaler is not None
-    running._loop.cancel()
-    await asyncio.gather(running._loop, return_exceptions=True)
-    control = running._autoscaler.senses.control
-    assert isinstance(control, ServeControl)
-    await control.__aexit__()
+    assert running._upkeep is not None
+    await running._upkeep.end()
 
 
 async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
@@ -315,15 +309,15 @@ async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
 async def test_an_order_that_is_obeyed_is_in_the_audit_and_one_that_is_refused_is_not(
     settled: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controller, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
     fleet, inventory = models(a="replicas: {min: 0, max: 2}"), nodes(8)
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
         monkeypatch.setenv("RAY_AUTH_TOKEN", serve.token)
         serve.run(render(fleet, {}, inventory))
         await settled.reconfigure(Deployed(fleet, inventory).to_config())
-        assert settled._autoscaler is not None
-        await settled._autoscaler.look()
+        assert settled._upkeep is not None
+        await settled._upkeep.autoscaler.look()
         assert (await settled.perform(ScaleModel("a", 3, 0), "ada")).refusal is not None
         assert (await settled.perform(ScaleModel("a", 2, 0), "ada")).refusal is None
         assert (await settled.status())["scaling"]["counts"] == {"a": 2}

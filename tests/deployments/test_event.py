@@ -50,6 +50,14 @@ def test_a_replica_that_only_gets_busier_is_no_event() -> None:
     assert said(sight(replica()), sight(replica(load=Load(running=9)))) == []
 
 
+def test_a_node_that_is_suspect_and_one_that_is_no_longer_are_told() -> None:
+    fine, less, least = Sight(), Sight(suspects={"n": "suspect: 7"}), Sight(suspects={"n": "6"})
+    assert said(fine, less) == ["node n is suspect: 7; nothing starts there"]
+    assert said(less, less) == []
+    assert said(less, least) == ["node n is 6; nothing starts there"]
+    assert said(least, fine) == ["node n is no longer suspect"]
+
+
 def test_who_leaves_out_a_replica_and_takes_it_in_again_is_told() -> None:
     one = replica()
     assert said(sight(one), sight(one, left_out=("m.0#1",))) == [

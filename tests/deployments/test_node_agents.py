@@ -24,16 +24,21 @@ async def accelerators(ray: FakeAgents) -> dict[str, tuple[Measured, ...]]:
 
 async def test_every_accelerator_is_told_with_what_its_driver_knows(ray: FakeAgents) -> None:
     odd = gpu(1, utilizationGpu=None, temperatureC=None)
-    ray.nodes = [node("172.26.0.11", gpu(0), odd, label="10.0.0.1")]
+    ray.nodes = [
+        node("172.26.0.11", gpu(0), odd, gpu(2, utilizationGpu=-1), label="10.0.0.1"),
+    ]
     assert await accelerators(ray) == {
         "10.0.0.1": (
             Measured(0, 61, 61_440 << 20, 81_559 << 20, 0.9),
             Measured(1, None, 61_440 << 20, 81_559 << 20, None),
+            Measured(2, 61, 61_440 << 20, 81_559 << 20, None),
         )
     }
 
 
-async def test_a_node_without_gpus_or_that_is_gone_is_not_told_at_all(ray: FakeAgents) -> None:
+async def test_a_driver_that_answers_for_none_is_told_and_a_node_without_an_answer_is_not(
+    ray: FakeAgents,
+) -> None:
     ray.nodes = [
         node("10.0.0.1"),
         {"raylet": {"state": "ALIVE", "nodeManagerAddress": "10.0.0.2"}},
@@ -41,7 +46,7 @@ async def test_a_node_without_gpus_or_that_is_gone_is_not_told_at_all(ray: FakeA
         node("10.0.0.4", gpu(0), state="DEAD"),
         {},
     ]
-    assert await accelerators(ray) == {}
+    assert await accelerators(ray) == {"10.0.0.1": ()}
 
 
 async def test_an_answer_that_is_none_says_so(ray: FakeAgents) -> None:

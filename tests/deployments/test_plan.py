@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from cluster.architecture import read_architecture
 from cluster.inventory import Inventory, Storage
+from deployments.cordon import Cordon
 from deployments.counts import Counts
 from deployments.fleet import Fleet
 from deployments.inventory_file import parse_inventory
 from deployments.need import Facts
-from deployments.plan import Plan, Verb, plan
+from deployments.plan import Conditions, Plan, Verb, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.steps import applications_of
@@ -283,10 +284,51 @@ def test_a_replica_that_ray_placed_by_itself_is_moved_once_to_where_the_plan_wan
     assert made.actions[0].reason == "it was placed without a plan"
 
 
+def cordoned(
+    fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], cordon: Cordon
+) -> Plan:
+    facts = dict.fromkeys(fleet.served(), KNOWN)
+    return plan(fleet, inventory, facts, running, Conditions(cordon=cordon))
+
+
+def test_inside_a_cordon_what_may_stay_stays_and_nothing_is_placed_anew() -> None:
+    fleet, inventory = models(a="replicas: {min: 2}, tensor: 4"), nodes(8, 8)
+    running = {
+        name: replace(each, addresses=("10.0.0.1",))
+        for name, each in deployed(fleet, planned(fleet, inventory)).items()
+    }
+    cordon = Cordon({"10.0.0.1": "suspect"}, frozenset({"a.0"}))
+    made = cordoned(fleet, inventory, running, cordon)
+    assert verbs(made) == {"a.0": Verb.KEEP, "a.1": Verb.MOVE}
+    assert [(action.nodes, action.reason) for action in made.actions] == [
+        (("n1",), "runs as it should"),
+        (("n2",), "n1 is suspect"),
+    ]
+    assert cordoned(fleet, inventory, {}, cordon).actions[0].nodes == ("n2",)
+
+
+def test_with_every_node_inside_a_cordon_the_rest_is_blocked_with_the_reason() -> None:
+    fleet, inventory = models(a="replicas: {min: 2}"), nodes(8)
+    running = deployed(fleet, planned(fleet, inventory))
+    made = cordoned(fleet, inventory, running, Cordon({"10.0.0.1": "odd"}, frozenset({"a.0"})))
+    assert verbs(made) == {"a.0": Verb.KEEP, "a.1": Verb.BLOCKED}
+    assert made.actions[1].reason == "n1 is odd"
+
+
+def test_a_gang_with_one_stage_inside_a_cordon_is_placed_whole_outside() -> None:
+    fleet = models(a="tensor: 8, pipeline: 2, stage_placement: spread")
+    inventory = nodes(8, 8, 8)
+    running = deployed(fleet, planned(fleet, inventory))
+    made = cordoned(fleet, inventory, running, Cordon({"10.0.0.1": "suspect"}))
+    assert verbs(made) == {"a.0": Verb.MOVE}
+    assert set(made.actions[0].nodes) == {"n2", "n3"}
+
+
 def counted(
     fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], counts: Counts
 ) -> Plan:
-    return plan(fleet, inventory, dict.fromkeys(fleet.served(), KNOWN), running, counts)
+    facts = dict.fromkeys(fleet.served(), KNOWN)
+    return plan(fleet, inventory, facts, running, Conditions(counts))
 
 
 def test_counts_say_how_many_run_and_min_and_max_bound_them() -> None:

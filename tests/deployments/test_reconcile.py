@@ -44,6 +44,8 @@ class World:
         self.broken: set[str] = set()
         self.stops_slowly = False
         self.live: frozenset[str] | None = None
+        self.suspects: dict[str, str] = {}
+        self.ready: frozenset[str] = frozenset()
         self.memory = Memory()
         self.now_s = 1e6
         self.last: Outcome | None = None
@@ -63,6 +65,8 @@ class World:
             failed,
             self.live,
             demands,
+            self.suspects,
+            self.ready,
         )
         facts = dict.fromkeys(self.deployed.fleet.served(), KNOWN)
         made = reconcile(self.deployed, facts, observed, self.memory, self.now_s)
@@ -169,6 +173,55 @@ def test_a_replica_that_has_no_place_any_more_is_blocked_until_its_node_is_back(
     world.looks({"a": demand(0.1)}, 30)
     assert world.replicas == ["a.0", "a.1"]
     assert world.last.blocked == {}
+
+
+def test_33_what_is_up_on_a_suspect_node_stays_and_what_is_not_starts_elsewhere() -> None:
+    world = World(models(a=f"replicas: {{min: 2, max: 2}}, tensor: 4, {BATCH}"), 8, 8)
+    at = {name: next(iter(held(world.configs[name]))) for name in world.replicas}
+    assert at["a.0"] == at["a.1"]
+    world.suspects = {at["a.1"]: "suspect: its driver answers for 7 of 8 accelerators"}
+    world.looks({"a": demand(0.1)}, 60)
+    assert world.steps == []
+    world.broken = {"a.1"}
+    world.look({"a": demand(0.1)})
+    world.broken.clear()
+    world.looks({"a": demand(0.1)}, 60)
+    assert world.steps == [(Action.CHANGE, "a.1")]
+    assert held(world.configs["a.0"]).keys() == {at["a.0"]}
+    assert held(world.configs["a.1"]).keys().isdisjoint({at["a.0"]})
+
+
+def test_33_without_another_node_it_is_blocked_with_the_reason_until_the_driver_answers() -> None:
+    world = World(models(a=f"replicas: {{min: 2, max: 2}}, {BATCH}"), 8)
+    world.suspects = {"10.0.0.1": "suspect: its driver answers for 7 of 8 accelerators"}
+    world.broken = {"a.1"}
+    world.looks({"a": demand(0.1)}, 30)
+    world.broken.clear()
+    assert world.replicas == ["a.0"]
+    assert world.last is not None
+    why = "n1 is suspect: its driver answers for 7 of 8 accelerators"
+    assert world.last.blocked == {"a.1": why}
+    world.suspects.clear()
+    world.looks({"a": demand(0.1)}, 60)
+    assert world.replicas == ["a.0", "a.1"]
+
+
+def test_33_what_says_it_is_ready_stays_though_serve_has_not_noticed_that_it_is_up() -> None:
+    world = World(models(a=f"replicas: {{min: 2, max: 2}}, {BATCH}"), 8)
+    world.suspects = {"10.0.0.1": "suspect"}
+    world.broken, world.ready = {"a.0", "a.1"}, frozenset({"a.0"})
+    world.look({"a": demand(0.1)})
+    assert world.replicas == ["a.0"]
+
+
+def test_demand_grows_no_model_onto_a_suspect_node() -> None:
+    world = World(models(a=f"replicas: {{min: 1, max: 3}}, {BATCH}"), 8)
+    world.suspects = {"10.0.0.1": "suspect"}
+    world.looks({"a": demand(2.5)}, 60)
+    assert world.replicas == ["a.0"]
+    world.suspects.clear()
+    world.looks({"a": demand(2.5)}, 60)
+    assert world.replicas == ["a.0", "a.1", "a.2"]
 
 
 def test_counts_outlive_a_restart_that_forgets_everything_but_them() -> None:

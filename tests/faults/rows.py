@@ -66,9 +66,8 @@ ROWS = (
     Row(32, "out of descriptors"),
     Row(
         33,
-        "a GPU falls off the bus",
-        "no GPU here to lose; the death of its engine is 5 and 6, starts that fail are 9. The "
-        "node is not taken off the plan: its replica tries again there, once a minute",
+        "a GPU falls off the bus (the driver that says so is ours)",
+        calm="none: what is up goes on, what died of it starts elsewhere as in 5",
     ),
     Row(34, "burst of 20 times the capacity"),
     Row(35, "one key over its limit", calm="none: served again as `Retry-After` says"),

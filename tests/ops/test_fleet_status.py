@@ -44,6 +44,15 @@ def test_a_replica_without_a_place_is_noted_with_the_reason() -> None:
     assert view["notes"] == ["m.1 is blocked: needs 8, 0 are free"]
 
 
+def test_a_suspect_node_is_noted_before_what_is_blocked_by_it() -> None:
+    what = "suspect: its driver answers for 7 of 8 accelerators"
+    blocked = {"blocked": {"m.1": f"n1 is {what}"}}
+    assert fleet_status({}, {"suspects": {"10.0.0.1": what}, "scaling": blocked})["notes"] == [
+        f"10.0.0.1 is {what}; nothing starts there",
+        f"m.1 is blocked: n1 is {what}",
+    ]
+
+
 def test_where_nothing_is_wrong_nothing_is_noted() -> None:
     report = asdict(GatewayReport("gateway.1", "n", 1, "n:8000"))
     assert fleet_status({}, {"gateways": [report], "quarantined": 0})["notes"] == []

@@ -45,11 +45,17 @@ def cluster_panel(view: ClusterView) -> Panel:
 def _node(node: NodeView) -> Markup:
     card = h.div(IN_PLACE, id=f"node-{node.address}", class_=_node_class(node))[
         h.div(".name", title=f"{node.address} {node.kind}".strip())[node.name],
-        badge(Health.ILL, "gone") if node.is_alive is False else None,
+        _badge(node),
         h.div(".measured", title=_one_by_one(node))[_measured(node)],
         h.div(".stages")[(_stage(slot, len([*alike])) for slot, alike in groupby(node.slots))],
     ]
     return Markup(str(card))  # noqa: S704 - htpy's own
+
+
+def _badge(node: NodeView) -> h.Element | None:
+    if node.is_alive is False:
+        return badge(Health.ILL, "gone")
+    return badge(Health.ILL, "suspect") if node.suspicion else None
 
 
 def _measured(node: NodeView) -> str:

@@ -40,6 +40,8 @@ class NodeView:
     slots: tuple[Slot | None, ...]
     #: What is known of its accelerators, in the order of their numbers there.
     measured: tuple[Measured, ...] = ()
+    #: What is wrong with it, where it is suspect.
+    suspicion: str = ""
 
     @property
     def free(self) -> int:
@@ -126,6 +128,7 @@ def _described(facts: Facts, held: Mapping[str, tuple[Slot, ...]]) -> Iterator[N
             is_alive=is_alive,
             slots=(*slots, *free),
             measured=facts.measured.get(node.address, ()),
+            suspicion=facts.controller.get("suspects", {}).get(node.address, ""),
         )
 
 

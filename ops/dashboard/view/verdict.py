@@ -45,6 +45,8 @@ def _ill(
     for node in cluster.nodes:
         if node.is_alive is False:
             yield f"node {node.name} ({node.address}) is gone"
+        elif node.suspicion:
+            yield f"node {node.name} ({node.address}) is {node.suspicion}; nothing starts there"
     for model in models:
         if model.health is Health.ILL:
             yield f"{model.name}: no replica answers"

@@ -44,6 +44,7 @@ class FakeFleet:
     reports: dict[str, ReplicaReport] = field(init=False)
     silent: set[str] = field(default_factory=set)
     live: set[str] = field(init=False)
+    suspects: dict[str, str] = field(init=False)
     #: By model.
     figures: dict[str, ModelFigures] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class FakeFleet:
             name: Application(name, Status.RUNNING, "", each, ()) for name, each in configs.items()
         }
         self.reports = {name: report(name, configs[name]) for name in made.addresses()}
+        self.suspects = {}
         self.live = {node.address for node in self.inventory.nodes}
 
     # What the dashboard asks
@@ -117,6 +119,7 @@ class FakeFleet:
             "scaling": {"counts": self.counts(), "why": {"a": "1: as it should be"}, "history": []},
             "silent": sorted(self.silent),
             "live": sorted(self.live),
+            "suspects": self.suspects,
             "events": list(self.events),
         }
 

@@ -65,6 +65,18 @@ def test_a_node_that_is_gone_is_named_first(page: Page, fleet: FakeFleet) -> Non
     expect(page.locator("[id='node-10.0.0.2'].gone")).to_contain_text("gone")
 
 
+def test_a_suspect_node_is_named_and_its_replicas_stay_on_the_map(
+    page: Page, fleet: FakeFleet
+) -> None:
+    fleet.suspects = {"10.0.0.1": "suspect: its driver answers for 7 of 8 accelerators"}
+    expect(page.locator("#verdict.ill li").first).to_have_text(
+        "node n1 (10.0.0.1) is suspect: its driver answers for 7 of 8 accelerators; "
+        "nothing starts there"
+    )
+    expect(page.locator("[id='node-10.0.0.1'] .badge.ill")).to_contain_text("suspect")
+    expect(page.locator("[id='node-10.0.0.1'] .stage:not(.free)").first).to_be_visible()
+
+
 def test_without_a_key_everything_is_shown_and_nothing_is_done(
     page: Page, fleet: FakeFleet
 ) -> None:

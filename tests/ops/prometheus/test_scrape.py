@@ -61,7 +61,7 @@ async def test_every_target_answers_and_every_query_has_data(tmp_path: Path) -> 
         keys = Keys(1, KeyNews.CURRENT, 0)
         parts = {
             "gateway": lambda: readings_of_gateway(rig.core, rig.server),
-            "controller": lambda: readings_of_fleet(reports, {"tiny": 1}, keys),
+            "controller": lambda: readings_of_fleet(reports, {"tiny": 1}, ["n"], keys),
             "replica": readings_of_engine,
         }
         ports = {part: MetricsPort(take, lambda: TOKEN) for part, take in parts.items()}
