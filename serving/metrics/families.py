@@ -154,7 +154,7 @@ NODE_SUSPECT = Family(
     "flotilla_node_suspect",
     Kind.GAUGE,
     "1 for each node whose driver answers for fewer accelerators than the inventory says.",
-    ("node",),
+    ("address",),
 )
 KEYS = Family("flotilla_keys", Kind.GAUGE, "Keys that gateways take.")
 KEYS_CURRENT = Family(

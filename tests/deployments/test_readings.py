@@ -28,7 +28,7 @@ def test_replicas_are_told_by_phase_beside_those_that_are_wanted() -> None:
         'flotilla_replicas_wanted{model="m"} 2.0',
         'flotilla_replicas_silent{model="m"} 1.0',
         'flotilla_replicas_silent{model="cold"} 0.0',
-        'flotilla_node_suspect{node="10.0.0.2"} 1.0',
+        'flotilla_node_suspect{address="10.0.0.2"} 1.0',
         "flotilla_gateways 1.0",
         "flotilla_keys 3.0",
         "flotilla_keys_current 1.0",
