@@ -27,6 +27,7 @@ from serving.snapshot import DemandReport, GatewayReport, KeyNews, Load, Snapsho
 from tests.deployments.fake_serve import FakeServe
 from tests.deployments.ledger.records import count, lines, usage
 from tests.deployments.test_plan import models, nodes
+from tests.deployments.test_upkeep import NoNews
 from tests.serving.reports import replica
 
 GATEWAY = GatewayReport("gateway.1", "n", 1, "127.0.0.1:8000")
@@ -238,7 +239,7 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
     """All the way from a gateway's report to Serve's API and back to the gateway."""
     monkeypatch.setattr(autoscale, "GROW_AFTER_S", 0.0)
     monkeypatch.setattr(autoscaler, "LOOK_PERIOD_S", 0.01)
-    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(NoNews(), time.monotonic))
     fleet, inventory = models(a="replicas: {min: 0, max: 1}"), nodes(8)
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
@@ -269,7 +270,7 @@ async def test_told_of_a_fleet_it_starts_a_replica_for_the_clients_that_wait(
 async def test_without_an_inventory_the_fleet_says_how_many_replicas_there_should_be(
     settled: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(NoNews(), time.monotonic))
     fleet = models(a="replicas: {min: 2, max: 3}", b="replicas: {min: 0, max: 2}")
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
@@ -283,13 +284,6 @@ async def test_without_an_inventory_the_fleet_says_how_many_replicas_there_shoul
 def wanted(running: Controller) -> dict[str, float | Histogram]:
     family = families.REPLICAS_WANTED
     return {each.labels[0]: each.value for each in running._readings() if each.family is family}
-
-
-class _Nodes:
-    def live_nodes(self) -> tuple[str, ...]:
-        raise ConnectionError
-
-    def dismiss_waiting(self) -> None: ...
 
 
 async def _ended(running: Controller) -> None:
@@ -309,7 +303,7 @@ async def test_an_order_is_refused_where_nobody_keeps_the_fleet_in_step(
 async def test_an_order_that_is_obeyed_is_in_the_audit_and_one_that_is_refused_is_not(
     settled: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(_Nodes(), time.monotonic))
+    monkeypatch.setattr(upkeep, "node_watch", lambda: NodeWatch(NoNews(), time.monotonic))
     fleet, inventory = models(a="replicas: {min: 0, max: 2}"), nodes(8)
     async with FakeServe().serving() as serve:
         monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
