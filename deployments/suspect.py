@@ -45,7 +45,8 @@ class Suspicion:
             if sighting is None or not should_be:
                 continue
             seen[node.address] = sighting
-            if self._is_suspect(node.address, sighting, should_be, now_s):
+            heard_for_s = now_s - sighting.since_s if node.address in answers else 0.0
+            if self._is_suspect(node.address, sighting, should_be, heard_for_s):
                 suspects[node.address] = self._what(node.address, sighting, should_be)
         return Suspicion(seen, suspects)
 
@@ -62,9 +63,9 @@ class Suspicion:
         is_same = before is not None and before.accelerators == answer
         return before if is_same else Sighting(answer, now_s)
 
-    def _is_suspect(self, address: str, seen: Sighting, should_be: int, now_s: float) -> bool:
+    def _is_suspect(self, address: str, seen: Sighting, should_be: int, heard_for_s: float) -> bool:
         """Rule 1."""
-        if now_s - seen.since_s < CERTAIN_S:
+        if heard_for_s < CERTAIN_S:
             return address in self.suspects
         return seen.accelerators < should_be
 

@@ -57,6 +57,8 @@ def test_another_loss_is_said_at_once_and_the_way_back_when_it_is_certain() -> N
 def test_no_answer_is_no_news() -> None:
     assert told(*[7] * ENOUGH, None, None)[-1]
     assert not told(*[8] * ENOUGH, None, None)[-1]
+    assert not any(told(8, 7, *[None] * ENOUGH))
+    assert all(told(*[7] * ENOUGH, 8, *[None] * ENOUGH)[ENOUGH - 1 :])
 
 
 def test_a_driver_that_never_answered_for_any_is_not_judged_and_one_that_has_is() -> None:
@@ -82,6 +84,7 @@ def test_no_node_becomes_suspect_by_anything_but_a_steady_answer_that_is_too_low
     if any(found):
         before = answers[: found.index(True) + 1]
         assert len(before) >= ENOUGH
+        assert before[-1] is not None
         steady = {count for count in before[-ENOUGH:] if count is not None}
         assert len(steady) < 2
         assert all(count < 8 for count in steady)
