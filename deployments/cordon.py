@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployments.running import Running
+
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
@@ -12,6 +14,14 @@ class Cordon:
     why: Mapping[str, str] = field(default_factory=dict)
     #: The replicas that may stay there.
     staying: frozenset[str] = frozenset()
+
+    def displaced(self, running: Mapping[str, Running]) -> frozenset[str]:
+        """The replicas that have to go from where they are."""
+        return frozenset(
+            name
+            for name, each in running.items()
+            if name not in self.staying and any(at in self.why for at in each.addresses)
+        )
 
 
 NO_CORDON = Cordon()

@@ -1,6 +1,6 @@
 """Which replicas of a fleet should run: how many of each model, under which numbers. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
 
@@ -31,14 +31,19 @@ class Wanted:
 
 
 def wanted_replicas(
-    fleet: Fleet, running: Mapping[str, Running], counts: Counts
+    fleet: Fleet,
+    running: Mapping[str, Running],
+    counts: Counts,
+    displaced: Collection[str] = (),
 ) -> dict[str, Wanted]:
     """By name: of each model those that run already, lower numbers first, and then new ones; never
-    fewer than its `min` or more than its `max`.
+    fewer than its `min` or more than its `max`. What is `displaced` comes after what can stay where
+    it is, so that no replica that serves goes for one that does not.
     """
     wanted = {}
     for name, model in fleet.served().items():
-        runs = sorted(_numbers(name, running))
+        numbers = sorted(_numbers(name, running))
+        runs = sorted(numbers, key=lambda at: replica_name(name, at) in displaced)
         replicas = model.replicas.clipped(counts.by_model.get(name, len(runs)))
         staying = [at for at in runs if replica_name(name, at) not in counts.leaving]
         unused = (at for at in count() if at not in runs)

@@ -197,8 +197,11 @@ class _Planner:
         self._names = {node.address: node.name for node in inventory.nodes}
         self._roots = storage_roots(inventory)
         self._running = running
-        self._wanted: Mapping[str, Wanted] = wanted_replicas(fleet, running, conditions.counts)
         self._cordon = conditions.cordon
+        displaced = conditions.cordon.displaced(running)
+        self._wanted: Mapping[str, Wanted] = wanted_replicas(
+            fleet, running, conditions.counts, displaced
+        )
 
     def asks(self) -> Iterator[Ask]:
         """What can be placed at all."""

@@ -214,6 +214,18 @@ def test_33_what_says_it_is_ready_stays_though_serve_has_not_noticed_that_it_is_
     assert world.replicas == ["a.0"]
 
 
+def test_33_no_replica_that_serves_goes_for_one_that_died_on_a_suspect_node() -> None:
+    world = World(models(a=f"replicas: {{min: 1, max: 2}}, tensor: 8, {BATCH}"), 8, 8)
+    world.looks({"a": demand(1.8)}, 60)
+    assert world.replicas == ["a.0", "a.1"]
+    (lost,), before = held(world.configs["a.0"]), world.configs["a.1"]
+    world.steps.clear()
+    world.suspects, world.broken = {lost: "suspect"}, {"a.0"}
+    world.looks({"a": demand(1.8)}, 60)
+    assert world.steps == [(Action.REMOVE, "a.0")]
+    assert world.configs["a.1"] == before
+
+
 def test_demand_grows_no_model_onto_a_suspect_node() -> None:
     world = World(models(a=f"replicas: {{min: 1, max: 3}}, {BATCH}"), 8)
     world.suspects = {"10.0.0.1": "suspect"}
