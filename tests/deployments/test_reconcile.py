@@ -42,6 +42,8 @@ class World:
         )
         self.stopping: dict[str, Config] = {}
         self.broken: set[str] = set()
+        #: Died, and Serve has not given up on them.
+        self.down: set[str] = set()
         self.stops_slowly = False
         self.live: frozenset[str] | None = None
         self.suspects: dict[str, str] = {}
@@ -61,7 +63,7 @@ class World:
         observed = Observed(
             dict(self.configs),
             dict(self.stopping),
-            frozenset(self.configs) - failed,
+            frozenset(self.configs) - failed - self.down,
             failed,
             self.live,
             demands,
@@ -220,7 +222,7 @@ def test_33_no_replica_that_serves_goes_for_one_that_died_on_a_suspect_node() ->
     assert world.replicas == ["a.0", "a.1"]
     (lost,), before = held(world.configs["a.0"]), world.configs["a.1"]
     world.steps.clear()
-    world.suspects, world.broken = {lost: "suspect"}, {"a.0"}
+    world.suspects, world.down = {lost: "suspect"}, {"a.0"}
     world.looks({"a": demand(1.8)}, 60)
     assert world.steps == [(Action.REMOVE, "a.0")]
     assert world.configs["a.1"] == before
