@@ -198,9 +198,9 @@ class _Planner:
         self._roots = storage_roots(inventory)
         self._running = running
         self._cordon = conditions.cordon
-        displaced = conditions.cordon.displaced(running)
+        self._displaced = conditions.cordon.displaced(running)
         self._wanted: Mapping[str, Wanted] = wanted_replicas(
-            fleet, running, conditions.counts, displaced
+            fleet, running, conditions.counts, self._displaced
         )
 
     def asks(self) -> Iterator[Ask]:
@@ -209,8 +209,8 @@ class _Planner:
         priorities = {rank: number for number, rank in enumerate(ranks)}
         for replica, wanted in self._wanted.items():
             need = self._needs[wanted.model]
-            current, stays = self._current(replica, need), replica in self._cordon.staying
-            ask = need.ask(replica, current, priorities[wanted.rank], may_stay=stays)
+            current, may_stay = self._current(replica, need), replica not in self._displaced
+            ask = need.ask(replica, current, priorities[wanted.rank], may_stay=may_stay)
             if ask.nodes:
                 yield ask
 
@@ -277,9 +277,10 @@ class _Planner:
             return f"{lost[0]} is not in the inventory"
         if not self._was(replica):
             return "it was placed without a plan"
-        cordoned = [at for at in self._running[replica].addresses if at in self._cordon.why]
-        if cordoned and replica not in self._cordon.staying:
-            return f"{self._names[cordoned[0]]} is {self._cordon.why[cordoned[0]]}"
+        if replica in self._displaced:
+            why = self._cordon.why
+            at = next(at for at in self._running[replica].addresses if at in why)
+            return f"{self._names[at]} is {why[at]}"
         unfit = [node for node in self._was(replica) if node not in need.hosts | need.cordoned]
         if unfit:
             return f"{unfit[0]} cannot hold it any more"

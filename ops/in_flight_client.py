@@ -39,6 +39,10 @@ class InFlightClient:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends its connections."""
         await self._session.close()
 
     async def ask(self, gateways: Iterable[Mapping[str, Any]]) -> InFlight:

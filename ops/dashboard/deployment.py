@@ -72,7 +72,7 @@ class Dashboard:
         await self._deploys.close()
         await server.stop()
         await self._control.close()
-        await self._requests.__aexit__()
+        await self._requests.close()
         await self._agents.close()
 
 

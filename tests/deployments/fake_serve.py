@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from deployments.steps import applications_of
+from tests.deployments.fake_agents import FakeAgents
 
 
 class FakeServe:
@@ -31,8 +32,9 @@ class FakeServe:
         self.refused_looks = 0
         #: Of each application's process, what its files hold.
         self.logs: dict[str, dict[str, str]] = {}
-        #: What Ray's dashboard, which has the same address, tells of nodes.
-        self.nodes: list[dict[str, Any]] = []
+        #: Ray's dashboard has the same address, and tells of no node yet.
+        self.agents = FakeAgents()
+        self.agents.nodes = []
         self._looked: dict[str, int] = {}
         self._leaving: dict[str, int] = {}
         self.url = ""
@@ -79,7 +81,7 @@ class FakeServe:
         return web.Response()
 
     async def _nodes(self, request: web.Request) -> web.Response:
-        return self._refused(request) or web.json_response({"data": {"summary": self.nodes}})
+        return self._refused(request) or await self.agents.answer(request)
 
     async def _get(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):

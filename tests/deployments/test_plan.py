@@ -14,7 +14,7 @@ from deployments.counts import Counts
 from deployments.fleet import Fleet
 from deployments.inventory_file import parse_inventory
 from deployments.need import Facts
-from deployments.plan import Conditions, Plan, Verb, plan
+from deployments.plan import AS_WRITTEN, Conditions, Plan, Verb, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.steps import applications_of
@@ -55,10 +55,13 @@ def _windowed(body: str) -> str:
 
 
 def planned(
-    fleet: Fleet, inventory: Inventory, running: Mapping[str, Running] | None = None
+    fleet: Fleet,
+    inventory: Inventory,
+    running: Mapping[str, Running] | None = None,
+    conditions: Conditions = AS_WRITTEN,
 ) -> Plan:
     facts = dict.fromkeys(fleet.served(), KNOWN)
-    return plan(fleet, inventory, facts, running or {})
+    return plan(fleet, inventory, facts, running or {}, conditions)
 
 
 def deployed(fleet: Fleet, made: Plan) -> dict[str, Running]:
@@ -287,8 +290,7 @@ def test_a_replica_that_ray_placed_by_itself_is_moved_once_to_where_the_plan_wan
 def cordoned(
     fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], cordon: Cordon
 ) -> Plan:
-    facts = dict.fromkeys(fleet.served(), KNOWN)
-    return plan(fleet, inventory, facts, running, Conditions(cordon=cordon))
+    return planned(fleet, inventory, running, Conditions(cordon=cordon))
 
 
 def test_inside_a_cordon_what_may_stay_stays_and_nothing_is_placed_anew() -> None:
@@ -327,8 +329,7 @@ def test_a_gang_with_one_stage_inside_a_cordon_is_placed_whole_outside() -> None
 def counted(
     fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], counts: Counts
 ) -> Plan:
-    facts = dict.fromkeys(fleet.served(), KNOWN)
-    return plan(fleet, inventory, facts, running, Conditions(counts))
+    return planned(fleet, inventory, running, Conditions(counts))
 
 
 def test_counts_say_how_many_run_and_min_and_max_bound_them() -> None:

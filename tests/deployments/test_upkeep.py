@@ -63,7 +63,7 @@ async def test_33_the_node_of_a_lost_gpu_is_suspect_and_only_what_died_of_it_sta
         ray.run(render(FLEET, planned(FLEET, INVENTORY).addresses(), INVENTORY))
         (lost,) = held(ray.running["a.1"])
         assert held(ray.running["a.0"]).keys() == {lost}
-        ray.nodes = [node(each.address, *map(gpu, range(8))) for each in INVENTORY.nodes]
+        ray.agents.nodes = [node(each.address, *map(gpu, range(8))) for each in INVENTORY.nodes]
         kept = Upkeep(
             Deployed(FLEET, INVENTORY),
             tmp_path / "scaling.json",
@@ -74,8 +74,8 @@ async def test_33_the_node_of_a_lost_gpu_is_suspect_and_only_what_died_of_it_sta
         try:
             await asyncio.sleep(0.5)
             assert (kept.suspects, ray.puts) == ({}, [])
-            whole = list(ray.nodes)
-            ray.nodes = [
+            whole = list(ray.agents.nodes)
+            ray.agents.nodes = [
                 node(each.address, *map(gpu, range(7 if each.address == lost else 8)))
                 for each in INVENTORY.nodes
             ]
@@ -86,7 +86,7 @@ async def test_33_the_node_of_a_lost_gpu_is_suspect_and_only_what_died_of_it_sta
             assert kept.suspects[lost] == "suspect: its driver answers for 7 of 8 accelerators"
             assert held(ray.running["a.0"]).keys() == {lost}
             assert [each[:2] for each in noted] == [(Kind.PLACEMENT, "a.1")]
-            ray.nodes = whole
+            ray.agents.nodes = whole
             await until(lambda: not kept.suspects)
             await asyncio.sleep(0.5)
             assert len(ray.puts) == 1
