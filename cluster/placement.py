@@ -2,7 +2,8 @@
 
 Rules
 1. No node holds more accelerators than it has. A stage is on one node, a replica only on nodes it
-   may use, the stages of one with `spread` on different ones. Every ask has a place or a reason.
+   may use or, where it may stay, as a whole where it runs; the stages of one with `spread` are on
+   different nodes. Every ask has a place or a reason.
 2. Stages of one replica are together on one node when one has room for them, else on as few nodes
    as possible.
 3. The same input gives the same value. The order of the asks does not matter: what ties is taken by
@@ -85,7 +86,7 @@ def _could_run(ask: Ask, room: Mapping[str, int]) -> bool:
     """Whether these places are of the shape that is asked for, on nodes that are there."""
     if len(ask.current) != ask.pipeline or (ask.spread and len(set(ask.current)) < ask.pipeline):
         return False
-    return all(node in room and ask.may_use(node) for node in ask.current)
+    return all(node in room and (ask.may_stay or ask.may_use(node)) for node in ask.current)
 
 
 def _kept(runs: Iterable[Ask], room: dict[str, int]) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ nothing: that is `suspect`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from cluster.inventory import Inventory
 from deployments.errors import AcceleratorsUnreadable
@@ -23,12 +23,8 @@ class AcceleratorWatch:
     def __init__(self, agents: NodeAgents, now_s: Callable[[], float]) -> None:
         self._agents = agents
         self._now_s = now_s
-        self._suspicion = Suspicion()
-
-    @property
-    def suspects(self) -> Mapping[str, str]:
-        """What is wrong with each suspect node, by its address."""
-        return self._suspicion.suspects
+        #: What is known of the nodes by now.
+        self.suspicion = Suspicion()
 
     async def look(self, inventory: Inventory) -> None:
         """Asks once; who does not answer is judged by what was known before."""
@@ -38,7 +34,7 @@ class AcceleratorWatch:
             _log.debug("%s", error)
             return
         answers = {address: len(found) for address, found in measured.items()}
-        self._suspicion = self._suspicion.after(answers, inventory, self._now_s())
+        self.suspicion = self.suspicion.after(answers, inventory, self._now_s())
 
     async def run(self, inventory: Callable[[], Inventory]) -> None:
         """Never returns."""

@@ -33,6 +33,7 @@ from deployments.readings import Keys, readings
 from deployments.recent import Recent
 from deployments.scrape_targets import Targets, targets
 from deployments.scraping import Scraping
+from deployments.suspect import Suspicion
 from deployments.upkeep import Upkeep
 from serving.keystore import INTERNAL_TOKEN_FILE, home, secret_file
 from serving.limits.lease import Lease, ShareReport
@@ -136,23 +137,22 @@ class Controller:
             return None
         reports = self._reports()
         quarantined = self._registry.quarantined
-        return Sight(
-            reports.replicas, reports.gateways, self._live(), quarantined, self._suspects()
-        )
+        suspects = self._suspicion().suspects
+        return Sight(reports.replicas, reports.gateways, self._live(), quarantined, suspects)
 
     def _reports(self) -> Reports:
         now_s = time.monotonic()
         return Reports(
             self._registry.replicas(now_s),
             self._registry.gateways(now_s),
-            self._registry.silent_sets(now_s, SILENT_S),
+            frozenset(self._registry.silent(now_s, SILENT_S)),
         )
 
     def _readings(self) -> Iterable[Reading]:
         upkeep, registry = self._upkeep, self._registry
         wanted = self._least if upkeep is None else upkeep.autoscaler.wanted
         keys = Keys(registry.key_count, registry.key_news, registry.quarantined)
-        return readings(self._reports(), wanted, self._suspects(), keys)
+        return readings(self._reports(), wanted, self._suspicion().suspects, keys)
 
     def _targets(self) -> Targets:
         now_s = time.monotonic()
@@ -296,7 +296,7 @@ class Controller:
         """What `flotilla status` shows, as plain values."""
         now_s = time.monotonic()
         replicas, gateways = self._registry.replicas(now_s), self._registry.gateways(now_s)
-        live, upkeep = self._live(), self._upkeep
+        live, upkeep, suspicion = self._live(), self._upkeep, self._suspicion()
         return {
             "replicas": [asdict(report) for report in replicas],
             "gateways": [asdict(replace(report, counts=(), deaths=())) for report in gateways],
@@ -309,7 +309,8 @@ class Controller:
             "scaling": None if upkeep is None else upkeep.autoscaler.status(),
             "silent": self._registry.silent(now_s, DOUBT_S),
             "live": None if live is None else sorted(live),
-            "suspects": dict(self._suspects()),
+            "suspects": dict(suspicion.suspects),
+            "answering": suspicion.answering,
             "events": [asdict(event) for event in self._chronicle.recent()],
         }
 
@@ -317,6 +318,6 @@ class Controller:
         """The addresses of the nodes that live; None where nobody watches them."""
         return None if self._upkeep is None else self._upkeep.live
 
-    def _suspects(self) -> Mapping[str, str]:
-        """What is wrong with each suspect node, by its address."""
-        return {} if self._upkeep is None else self._upkeep.suspects
+    def _suspicion(self) -> Suspicion:
+        """What is known of the nodes' accelerators; nothing where nobody watches them."""
+        return Suspicion() if self._upkeep is None else self._upkeep.suspicion

@@ -1,6 +1,6 @@
 """The nodes that take nothing new. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deployments.running import Running
@@ -14,6 +14,12 @@ class Cordon:
     why: Mapping[str, str] = field(default_factory=dict)
     #: The replicas that may stay there.
     staying: frozenset[str] = frozenset()
+
+    def notes(self, names: Mapping[str, str]) -> Iterator[str]:
+        """What an operator has to know; `names` of the nodes by address."""
+        for address, why in self.why.items():
+            if address in names:
+                yield f"{names[address]} is {why}: nothing starts there"
 
     def displaced(self, running: Mapping[str, Running]) -> frozenset[str]:
         """The replicas that have to go from where they are."""

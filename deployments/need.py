@@ -58,8 +58,8 @@ class Need:
     fits: Mapping[Accelerator, Fit | Misfit]
     #: The nodes that can hold a stage of it.
     hosts: frozenset[str]
-    #: Those that could, and take nothing new.
-    cordoned: frozenset[str]
+    #: Why those that could take nothing new, by node.
+    cordoned: Mapping[str, str]
     #: Why a node is no host, each reason once.
     refusals: tuple[str, ...]
 
@@ -80,17 +80,26 @@ class Need:
         may_stay: bool = False,
     ) -> Ask:
         """What one replica of it asks of the placement; `may_stay` where it is, cordoned or not."""
-        stays = self.cordoned & set(current) if may_stay and self.cordoned else frozenset()
+        inside = self.cordoned.keys() & current
         return Ask(
             replica=replica,
             model=self.model,
             tensor=self.shape.tensor,
             pipeline=self.shape.pipeline,
             spread=self.is_spread,
-            nodes=self.hosts | stays if stays else self.hosts,
+            nodes=self.hosts,
             current=current,
+            may_stay=may_stay and bool(inside) and self.hosts.issuperset({*current} - inside),
             priority=priority,
         )
+
+    def could_hold(self, node: str) -> bool:
+        """Whether it may be there, if only because it is already."""
+        return node in self.hosts or node in self.cordoned
+
+    def why_unplaced(self, why: str) -> str:
+        """With what the placement says; "" where it was not asked, since there is no host."""
+        return "; ".join([why, *_cordoned(self.cordoned)] if why else self.refusals)
 
     def arithmetic(self) -> str:
         """How a replica fills its accelerators."""
@@ -135,7 +144,7 @@ def need_of(
     able = [node for node in inventory.nodes if not why[node.name]]
     cordoned = {node.name: cordon.why[node.address] for node in able if node.address in cordon.why}
     refusals = [reason for reasons in why.values() for reason in reasons]
-    refusals += [f"{node} is {reason}" for node, reason in cordoned.items()]
+    refusals += _cordoned(cordoned)
     return Need(
         model=name,
         also=_also(fleet, name),
@@ -146,7 +155,7 @@ def need_of(
         facts=facts,
         fits=fits,
         hosts=frozenset(node.name for node in able if node.name not in cordoned),
-        cordoned=frozenset(cordoned),
+        cordoned=cordoned,
         refusals=tuple(dict.fromkeys(refusals)),
     )
 
@@ -180,6 +189,10 @@ def _why_not(
     if each.is_cpu != (device == "cpu"):
         return [f"{node.name} has {each.kind} accelerators, and the fleet's device is {device}"]
     return [*_labels(node, model), *_too_few(each, count, model), *_misfit(each, fits)]
+
+
+def _cordoned(why: Mapping[str, str]) -> list[str]:
+    return [f"{node} is {reason}" for node, reason in why.items()]
 
 
 def _broken(facts: Facts) -> Iterator[str]:

@@ -36,13 +36,22 @@ class Reports:
 
     replicas: tuple[ReplicaReport, ...]
     gateways: tuple[GatewayReport, ...]
-    #: Replica sets of which a replica was not heard of lately.
+    #: The ids of those replicas that were not heard of lately.
     silent: frozenset[str] = frozenset()
+
+    @property
+    def silent_sets(self) -> frozenset[str]:
+        """The replica sets of which a replica was not heard of lately."""
+        return frozenset(r.replica_set for r in self.replicas if r.replica_id in self.silent)
 
 
 def ready_in(reports: Reports) -> frozenset[str]:
-    """The replicas that say they are."""
-    return frozenset(each.application for each in reports.replicas if each.phase is Phase.READY)
+    """The replicas that say they are, and said so lately: one that was killed says nothing more."""
+    return frozenset(
+        each.application
+        for each in reports.replicas
+        if each.phase is Phase.READY and each.replica_id not in reports.silent
+    )
 
 
 def tallied(past: Collection[Tally], reports: Reports, now_s: float) -> tuple[Tally, ...]:
@@ -63,10 +72,9 @@ def observe(
 ) -> dict[str, Demand | None]:
     """The demand of each model; None where nobody knows it."""
     is_known = len(tallies) > 1 and bool(reports.gateways)
+    silent = reports.silent_sets
     return {
-        model: _demand(model, reports, tallies)
-        if is_known and model not in reports.silent
-        else None
+        model: _demand(model, reports, tallies) if is_known and model not in silent else None
         for model in models
     }
 

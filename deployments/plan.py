@@ -12,8 +12,8 @@ Rules
    is left out.
 4. What is within `min` comes before what is beyond, then the higher priority, then first replicas
    before second ones: of equal models none is without any while another has two.
-5. Nothing is placed anew on a node inside the cordon; what may stay there stays, or moves as others
-   do.
+5. Nothing is placed anew on a node inside the cordon; what may stay there stays as it is, or moves
+   out as a whole.
 6. Nobody says how many: a model keeps the number that it has, within its `min` and `max`.
 """
 
@@ -140,7 +140,11 @@ def plan(
     placement = place(rooms(inventory), list(planner.asks()))
     actions = (*planner.wanted(placement), *planner.gone())
     clients, dashboard = _own(fleet, inventory, running)
-    notes = (*_notes(needs, names, replicas), *planner.left_out(placement))
+    notes = (
+        *_notes(needs, names, replicas),
+        *conditions.cordon.notes(names),
+        *planner.left_out(placement),
+    )
     return Plan(inventory, needs, clients, dashboard, actions, notes)
 
 
@@ -211,7 +215,7 @@ class _Planner:
             need = self._needs[wanted.model]
             current, may_stay = self._current(replica, need), replica not in self._displaced
             ask = need.ask(replica, current, priorities[wanted.rank], may_stay=may_stay)
-            if ask.nodes:
+            if ask.nodes or ask.may_stay:
                 yield ask
 
     def wanted(self, placement: Placement) -> Iterator[Action]:
@@ -236,7 +240,7 @@ class _Planner:
 
     def _why_left_out(self, replica: str, placement: Placement) -> str:
         need = self._needs[self._wanted[replica].model]
-        return placement.unplaced.get(replica) or "; ".join(need.refusals)
+        return need.why_unplaced(placement.unplaced.get(replica, ""))
 
     def gone(self) -> Iterator[Action]:
         """An action for every replica that should run no longer."""
@@ -250,7 +254,7 @@ class _Planner:
         self, replica: str, need: Need, nodes: tuple[str, ...], unplaced: str
     ) -> tuple[Verb, str]:
         if not nodes:
-            return Verb.BLOCKED, unplaced or "; ".join(need.refusals)
+            return Verb.BLOCKED, need.why_unplaced(unplaced)
         running = self._running.get(replica)
         if running is None:
             return Verb.START, need.arithmetic()
@@ -281,7 +285,7 @@ class _Planner:
             why = self._cordon.why
             at = next(at for at in self._running[replica].addresses if at in why)
             return f"{self._names[at]} is {why[at]}"
-        unfit = [node for node in self._was(replica) if node not in need.hosts | need.cordoned]
+        unfit = [node for node in self._was(replica) if not need.could_hold(node)]
         if unfit:
             return f"{unfit[0]} cannot hold it any more"
         if need.is_spread and len(set(self._was(replica))) < need.shape.pipeline:

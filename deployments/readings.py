@@ -38,7 +38,8 @@ def readings(
 def _replicas(reports: Reports, wanted: Mapping[str, int]) -> Iterator[Reading]:
     """Every phase of every model, so that a model without replicas has none rather than nothing."""
     there = Counter((each.replica_set, each.phase) for each in reports.replicas)
+    silent = reports.silent_sets
     for model in sorted({*wanted, *(model for model, _ in there)}):
         for phase in Phase:
             yield Reading(families.REPLICAS, there[model, phase], (model, phase))
-        yield Reading(families.REPLICAS_SILENT, model in reports.silent, (model,))
+        yield Reading(families.REPLICAS_SILENT, model in silent, (model,))

@@ -17,10 +17,11 @@ from cluster.errors import ArchitectureUnknown
 from cluster.fit import Misfit
 from cluster.inventory import Inventory, Node
 from deployments.catalogue import entry
+from deployments.cordon import NO_CORDON, Cordon
 from deployments.fleet import Fleet
 from deployments.model import Model, Served, Shared
 from deployments.need import Facts, Need, need_of
-from deployments.plan import Plan, plan
+from deployments.plan import Conditions, Plan, plan
 from deployments.running import Running
 
 #: Windows are suggested in steps that a person would write.
@@ -78,12 +79,14 @@ class Situation:
     inventory: Inventory
     facts: Mapping[str, Facts]
     running: Mapping[str, Running]
+    cordon: Cordon = NO_CORDON
 
     def plan(self) -> Plan:
-        return plan(self.fleet, self.inventory, self.facts, self.running)
+        conditions = Conditions(cordon=self.cordon)
+        return plan(self.fleet, self.inventory, self.facts, self.running, conditions)
 
     def need(self, name: str) -> Need:
-        return need_of(self.fleet, self.inventory, name, self.facts[name])
+        return need_of(self.fleet, self.inventory, name, self.facts[name], self.cordon)
 
     def with_model(self, name: str, model: Model) -> "Situation":
         """The same with another model of this name."""
@@ -127,7 +130,8 @@ def _cures(situation: Situation, trial: _Trial, name: str) -> Iterator[str]:
     """Changes after which the model fits its nodes, each with what makes room for it if there is
     none.
     """
-    has_hosts = bool(trial.before.needs[name].hosts)
+    need = trial.before.needs[name]
+    has_hosts = bool(need.hosts or need.cordoned)
     fitting = [("", situation)] if has_hosts else _fitting(situation, trial.before, name)
     for change, changed in fitting:
         if change and trial.helps(changed, name):

@@ -2,8 +2,9 @@
 inventory says, as when a GPU has fallen off the bus. Pure.
 
 Rules
-1. A node is suspect when its driver has answered for too few for `CERTAIN_S`, and no more when it
-   has answered for all for as long: an answer that fails now and then changes nothing.
+1. A node is suspect when its driver has answered for too few for `CERTAIN_S`, however many they
+   were, and no more when it has answered for all for as long: an answer that fails now and then
+   changes nothing.
 2. No answer is no news. A node that has never answered for any accelerator is not judged: where the
    driver cannot be asked, nothing is known. Nor are slots of a CPU.
 """
@@ -23,7 +24,8 @@ class Sighting:
     """What a driver answers for."""
 
     accelerators: int
-    #: The first of the answers that said the same, on a clock that never goes back.
+    #: The first of the answers in a row that were all enough, or all too few, on a clock that never
+    #: goes back.
     since_s: float
 
 
@@ -35,13 +37,18 @@ class Suspicion:
     #: What is wrong with each node that is suspect.
     suspects: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def answering(self) -> dict[str, int]:
+        """For how many accelerators each driver answered last, by the address of its node."""
+        return {address: sighting.accelerators for address, sighting in self.seen.items()}
+
     def after(self, answers: Mapping[str, int], inventory: Inventory, now_s: float) -> "Suspicion":
         """With one more answer of each driver that has answered: its number of accelerators."""
         seen: dict[str, Sighting] = {}
         suspects: dict[str, str] = {}
         for node in inventory.nodes:
             should_be = _accelerators(inventory, node)
-            sighting = self._sighting(node.address, answers.get(node.address), now_s)
+            sighting = self._sighting(node.address, answers.get(node.address), should_be, now_s)
             if sighting is None or not should_be:
                 continue
             seen[node.address] = sighting
@@ -55,13 +62,16 @@ class Suspicion:
             return self.suspects[address]
         return f"suspect: its driver answers for {seen.accelerators} of {should_be} accelerators"
 
-    def _sighting(self, address: str, answer: int | None, now_s: float) -> Sighting | None:
+    def _sighting(
+        self, address: str, answer: int | None, should_be: int, now_s: float
+    ) -> Sighting | None:
         """Rule 2."""
         before = self.seen.get(address)
         if answer is None or (before is None and answer == 0):
             return before
-        is_same = before is not None and before.accelerators == answer
-        return before if is_same else Sighting(answer, now_s)
+        if before is None or (before.accelerators < should_be) != (answer < should_be):
+            return Sighting(answer, now_s)
+        return Sighting(answer, before.since_s)
 
     def _is_suspect(self, address: str, seen: Sighting, should_be: int, heard_for_s: float) -> bool:
         """Rule 1."""

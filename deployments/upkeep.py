@@ -18,6 +18,7 @@ from deployments.node_agents import NodeAgents
 from deployments.observation import Reports
 from deployments.ray_nodes import node_watch
 from deployments.serve_control import ServeControl
+from deployments.suspect import Suspicion
 from serving.snapshot import Outlook
 
 
@@ -40,7 +41,7 @@ class Upkeep:
             control=self._control,
             reports=reports,
             live=node_watch().live_addresses,
-            suspects=lambda: self._accelerators.suspects,
+            suspects=lambda: self.suspicion.suspects,
             facts=_facts,
             now_s=time.time,
         )
@@ -61,9 +62,9 @@ class Upkeep:
         return self.autoscaler.senses.live()
 
     @property
-    def suspects(self) -> Mapping[str, str]:
-        """What is wrong with each suspect node, by its address."""
-        return self._accelerators.suspects
+    def suspicion(self) -> Suspicion:
+        """What is known of the nodes' accelerators."""
+        return self._accelerators.suspicion
 
     def _inventory(self) -> Inventory:
         return self.autoscaler.deployed.inventory

@@ -13,18 +13,20 @@ from cluster.accelerator import Accelerator
 from cluster.inventory import Inventory
 from cluster.this_machine import inventory_of_this_machine
 from deployments.apply import Control, Patience, Progress, apply, configs_of, given_up
+from deployments.cordon import NO_CORDON, Cordon
 from deployments.errors import ServeUnreachable
 from deployments.facts import facts_of
 from deployments.fleet import Fleet
 from deployments.inventory_file import load_inventory
 from deployments.need import Facts
-from deployments.plan import Plan, plan
+from deployments.plan import Conditions, Plan, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.serve_control import Application, ServeControl
 from deployments.steps import Config, Step, steps
 from deployments.suggest import Situation
 from ops.local_cluster import local_inventory
+from ops.suspects import cordon_now
 
 NOTHING_TO_DO = "nothing to do: the fleet runs as it should"
 
@@ -45,9 +47,9 @@ def deployed_inventory(fleet: Fleet, path: Path | None) -> Inventory | None:
 def situation(fleet: Fleet, path: Path | None) -> tuple[Situation, list[str]]:
     """What `flotilla plan` looks at, and what has to be said about it."""
     inventory = deployed_inventory(fleet, path) or inventory_of_this_machine(fleet.device)
-    running, note = _running_or_nothing()
+    running, cordon, note = _running_or_nothing(inventory)
     facts = facts_of(fleet, inventory)
-    return Situation(fleet, inventory, facts, running), [note] if note else []
+    return Situation(fleet, inventory, facts, running, cordon), [note] if note else []
 
 
 def measured_accelerator(fleet: Fleet, path: Path | None) -> Accelerator:
@@ -61,16 +63,17 @@ def measured_accelerator(fleet: Fleet, path: Path | None) -> Accelerator:
     return found
 
 
-def _running_or_nothing() -> tuple[dict[str, Running], str]:
+def _running_or_nothing(inventory: Inventory) -> tuple[dict[str, Running], Cordon, str]:
     try:
-        return asyncio.run(_running_here()), ""
+        return *asyncio.run(_running_here(inventory)), ""
     except ServeUnreachable:
-        return {}, "no cluster answers here: planned as for an empty one"
+        return {}, NO_CORDON, "no cluster answers here: planned as for an empty one"
 
 
-async def _running_here() -> dict[str, Running]:
+async def _running_here(inventory: Inventory) -> tuple[dict[str, Running], Cordon]:
     async with ServeControl() as control:
-        return await running_now(control)
+        applications = await control.applications()
+    return running_of(configs_of(applications)), await cordon_now(applications, inventory)
 
 
 def planned(fleet: Fleet, inventory: Inventory, running: Mapping[str, Running]) -> Plan:
@@ -93,6 +96,7 @@ class Proposal:
     facts: Mapping[str, Facts]
     #: What Serve said.
     applications: Mapping[str, Application]
+    cordon: Cordon
     plan: Plan
     #: What Serve is to be told.
     desired: Config
@@ -103,7 +107,7 @@ class Proposal:
 
     @property
     def situation(self) -> Situation:
-        return Situation(self.fleet, self.inventory, self.facts, self.running)
+        return Situation(self.fleet, self.inventory, self.facts, self.running, self.cordon)
 
     @property
     def is_done(self) -> bool:
@@ -119,14 +123,18 @@ class Proposal:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def propose(control: Control, fleet: Fleet, inventory: Inventory) -> Proposal:
-    """The plan for what runs now. Raises ServeError."""
+async def propose(
+    control: Control, fleet: Fleet, inventory: Inventory, folder: Path | None = None
+) -> Proposal:
+    """The plan for what runs now; `folder` is Flotilla's own on the head. Raises ServeError."""
     applications = await control.applications()
+    cordon = await cordon_now(applications, inventory, folder)
     facts = await asyncio.to_thread(facts_of, fleet, inventory)
     running = running_of(configs_of(applications))
-    made = await asyncio.to_thread(plan, fleet, inventory, facts, running)
+    conditions = Conditions(cordon=cordon)
+    made = await asyncio.to_thread(plan, fleet, inventory, facts, running, conditions)
     desired = render(fleet, made.addresses(), inventory)
-    return Proposal(fleet, inventory, facts, applications, made, desired)
+    return Proposal(fleet, inventory, facts, applications, cordon, made, desired)
 
 
 async def carry_out(
@@ -155,8 +163,3 @@ async def make_run(
         return await apply(control, render(fleet), report, patience=patience)
     proposal = await propose(control, fleet, inventory)
     return await carry_out(control, proposal, report, patience)
-
-
-async def running_now(control: ServeControl) -> dict[str, Running]:
-    """The replicas that Serve was told to run. Raises ServeError."""
-    return running_of(configs_of(await control.applications()))

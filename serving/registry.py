@@ -120,11 +120,6 @@ class Registry:
             self._changed()
         return tuple(report for _, (_, report) in sorted(self._replicas.items()))
 
-    def silent_sets(self, now_s: float, for_s: float) -> frozenset[str]:
-        """The replica sets of which a replica was not heard of for so long."""
-        heard = self._replicas.values()
-        return frozenset(report.replica_set for at_s, report in heard if now_s - at_s > for_s)
-
     def silent(self, now_s: float, for_s: float) -> tuple[str, ...]:
         """The ids of replicas that were not heard of for so long."""
         heard = self._replicas.values()

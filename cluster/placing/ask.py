@@ -34,6 +34,8 @@ class Ask:
     nodes: frozenset[str] | None = None
     #: Where its stages run now, () when it does not run.
     current: tuple[str, ...] = ()
+    #: Whether it may go on there although not all of that is in `nodes`.
+    may_stay: bool = False
     #: Lower is placed first when not all fit.
     priority: int = 0
 

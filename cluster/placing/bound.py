@@ -51,7 +51,7 @@ class Bound:
     def _with_fills(self, item: Item, fills: list[int], free: Sequence[int]) -> list[list[int]]:
         """For each node and free room the most of it that stages from here on can fill."""
         tables = list(self._fillable[-1])
-        for node in item.allowed:
+        for node in dict.fromkeys((*item.allowed, *item.home)):
             before = fills[node]
             for _ in range(1 if item.ask.spread else item.ask.pipeline):
                 fills[node] |= fills[node] << item.ask.tensor

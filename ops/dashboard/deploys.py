@@ -143,7 +143,7 @@ class Deploys:
     async def _proposal(self, wanted: Wanted) -> Proposal:
         """Raises CommandNeeded, ServeError."""
         inventory = _inventory(await self._control.applications())
-        proposal = await propose(self._control, wanted.fleet, inventory)
+        proposal = await propose(self._control, wanted.fleet, inventory, self._home)
         if proposal.plan.dashboard.verb is not Verb.KEEP:
             raise CommandNeeded("it moves this dashboard, or changes what it was told of gateways")
         return proposal

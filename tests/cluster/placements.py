@@ -58,6 +58,10 @@ def accelerators(asks: Sequence[Ask], replicas: Collection[str]) -> int:
 
 def ways(one: Ask, free: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
     """Every set of nodes that could hold its stages."""
+    if _may_stay_only(one) and all(
+        free.get(node, 0) >= one.tensor * one.current.count(node) for node in one.current
+    ):
+        yield one.current
     fitting = [node for node, room in free.items() if room >= one.tensor and one.may_use(node)]
     if one.spread:
         yield from combinations(fitting, one.pipeline)
@@ -66,6 +70,12 @@ def ways(one: Ask, free: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
         counts = Counter(nodes)
         if all(free[node] >= one.tensor * count for node, count in counts.items()):
             yield nodes
+
+
+def _may_stay_only(one: Ask) -> bool:
+    """Whether it is where it could not go."""
+    is_apart = not one.spread or len(set(one.current)) == one.pipeline
+    return one.may_stay and is_apart and not all(map(one.may_use, one.current))
 
 
 def shapes(most: int) -> st.SearchStrategy[tuple[int, int, bool]]:
@@ -87,7 +97,16 @@ def worlds(
         nodes = draw(allowed)
         level = draw(st.integers(0, priorities - 1))
         asks.append(
-            Ask(f"{model}.{number}", model, tensor, pipeline, spread, nodes, priority=level)
+            Ask(
+                f"{model}.{number}",
+                model,
+                tensor,
+                pipeline,
+                spread,
+                nodes,
+                priority=level,
+                may_stay=draw(st.booleans()),
+            )
         )
     world = World(rooms, tuple(asks))
     return draw(some_running(world)) if runs else world

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.demand import Demand
-from deployments.observation import WINDOW_S, Reports, Tally, observe, tallied
+from deployments.observation import WINDOW_S, Reports, Tally, observe, ready_in, tallied
 from serving import histogram
 from serving.snapshot import DemandReport, GatewayReport, Load, Phase
 from tests.serving.reports import replica
@@ -64,8 +64,15 @@ def test_the_first_look_knows_nothing_and_neither_does_one_without_gateways() ->
 
 def test_a_replica_that_was_not_heard_of_makes_the_demand_unknown() -> None:
     reports = Reports((REPLICA,), (gateway("a", counted(10)),))
-    assert seen(reports, replace(reports, silent=frozenset({"m"}))) is None
-    assert seen(reports, replace(reports, silent=frozenset({"other"}))) is not None
+    assert seen(reports, replace(reports, silent=frozenset({REPLICA.replica_id}))) is None
+    assert seen(reports, replace(reports, silent=frozenset({"other.0#1"}))) is not None
+
+
+def test_a_replica_counts_as_ready_only_while_it_is_heard_of() -> None:
+    starting = replace(REPLICA, application="m.1", replica_id="m.1#1", phase=Phase.STARTING)
+    reports = Reports((REPLICA, starting), ())
+    assert ready_in(reports) == {"m.0"}
+    assert ready_in(replace(reports, silent=frozenset({REPLICA.replica_id}))) == frozenset()
 
 
 def test_a_gateway_that_is_new_or_started_again_adds_no_burst() -> None:

@@ -326,6 +326,20 @@ def test_a_gang_with_one_stage_inside_a_cordon_is_placed_whole_outside() -> None
     assert set(made.actions[0].nodes) == {"n2", "n3"}
 
 
+def test_a_gang_with_one_stage_inside_a_cordon_stays_as_it_is_or_leaves_altogether() -> None:
+    gang = "tensor: 4, pipeline: 2"
+    inventory = nodes(8, 8)
+    running = {
+        name: replace(each, addresses=("10.0.0.1", "10.0.0.2"))
+        for name, each in deployed(models(a=gang), planned(models(a=gang), inventory)).items()
+    }
+    cordon = Cordon({"10.0.0.1": "suspect"}, frozenset({"a.0"}))
+    made = cordoned(models(a=gang, b="tensor: 8"), inventory, running, cordon)
+    assert verbs(made) == {"a.0": Verb.KEEP, "b.0": Verb.BLOCKED}
+    made = cordoned(models(a=gang, b="tensor: 8"), nodes(8, 8, 4, 4), running, cordon)
+    assert [action.nodes for action in made.actions] == [("n3", "n4"), ("n2",)]
+
+
 def counted(
     fleet: Fleet, inventory: Inventory, running: Mapping[str, Running], counts: Counts
 ) -> Plan:

@@ -18,7 +18,7 @@ def text_of(reports: Reports, wanted: dict[str, int], keys: Keys = KEYS) -> str:
 def test_replicas_are_told_by_phase_beside_those_that_are_wanted() -> None:
     starting = replace(replica("m.1", phase=Phase.STARTING), replica_set="m")
     gateway = GatewayReport("gateway.1", "n", 1, "127.0.0.1:8000")
-    reports = Reports((replica(), starting), (gateway,), frozenset({"m"}))
+    reports = Reports((replica(), starting), (gateway,), frozenset({"m.1#1"}))
     text = text_of(reports, {"m": 2, "cold": 0})
     for line in (
         'flotilla_replicas{model="m",phase="ready"} 1.0',

@@ -36,6 +36,10 @@ def test_it_says_how_many_are_there_and_how_many_should_be() -> None:
     assert suspicion.suspects == {NODE: "suspect: its driver answers for 7 of 8 accelerators"}
 
 
+def test_too_few_is_too_few_though_the_number_changes() -> None:
+    assert told(8, 7, 6, 7, 6) == [False] * ENOUGH + [True]
+
+
 def test_an_answer_that_fails_now_and_then_changes_nothing() -> None:
     assert not any(told(8, 7, 8, 7, 7, 8, 0, 8))
     assert all(told(*[7] * ENOUGH, 8, 7, 8, 8, 7)[ENOUGH:])
@@ -76,7 +80,7 @@ def test_slots_of_a_cpu_and_nodes_that_are_in_no_inventory_are_not_judged() -> N
 
 
 @given(answers=st.lists(st.none() | st.integers(0, 9), max_size=30))
-def test_no_node_becomes_suspect_by_anything_but_a_steady_answer_that_is_too_low(
+def test_no_node_becomes_suspect_by_anything_but_answers_that_are_all_too_low(
     answers: list[int | None],
 ) -> None:
     """Safety."""
@@ -85,9 +89,7 @@ def test_no_node_becomes_suspect_by_anything_but_a_steady_answer_that_is_too_low
         before = answers[: found.index(True) + 1]
         assert len(before) >= ENOUGH
         assert before[-1] is not None
-        steady = {count for count in before[-ENOUGH:] if count is not None}
-        assert len(steady) < 2
-        assert all(count < 8 for count in steady)
+        assert all(count < 8 for count in before[-ENOUGH:] if count is not None)
 
 
 @given(noise=st.lists(st.none() | st.integers(0, 9), max_size=10), last=st.integers(0, 9))

@@ -73,21 +73,24 @@ async def test_33_the_node_of_a_lost_gpu_is_suspect_and_only_what_died_of_it_sta
         )
         try:
             await asyncio.sleep(0.5)
-            assert (kept.suspects, ray.puts) == ({}, [])
+            assert (kept.suspicion.suspects, ray.puts) == ({}, [])
             whole = list(ray.agents.nodes)
             ray.agents.nodes = [
                 node(each.address, *map(gpu, range(7 if each.address == lost else 8)))
                 for each in INVENTORY.nodes
             ]
             ray.stuck = {"a.1"}
-            await until(lambda: kept.suspects.keys() == {lost})
+            await until(lambda: kept.suspicion.suspects.keys() == {lost})
             await until(lambda: lost not in held(ray.running["a.1"]))
             ray.stuck = set()
-            assert kept.suspects[lost] == "suspect: its driver answers for 7 of 8 accelerators"
+            assert (
+                kept.suspicion.suspects[lost]
+                == "suspect: its driver answers for 7 of 8 accelerators"
+            )
             assert held(ray.running["a.0"]).keys() == {lost}
             assert [each[:2] for each in noted] == [(Kind.PLACEMENT, "a.1")]
             ray.agents.nodes = whole
-            await until(lambda: not kept.suspects)
+            await until(lambda: not kept.suspicion.suspects)
             await asyncio.sleep(0.5)
             assert len(ray.puts) == 1
             assert not kept.has_stopped

@@ -158,6 +158,36 @@ def test_what_runs_as_planned_is_kept(
     assert [action["action"] for action in made["actions"]] == ["keep", "stop"]
 
 
+def test_what_the_controller_calls_suspect_gets_nothing_new_and_keeps_what_is_up(
+    tmp_path: Path, serve: FakeServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_DASHBOARD_ADDRESS", serve.url)
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    path = tmp_path / "fleet.yaml"
+    path.write_text("inventory: nodes.yaml\nmodels:\n  hermes3-8b: {}\n")
+    assert flotilla("deploy", path).exit_code == 0
+    suspect = "suspect: its driver answers for 7 of 8 accelerators"
+    with running(FakeController(home())) as controller:
+        controller.status["suspects"] = {"10.0.0.1": suspect}
+        path.write_text("inventory: nodes.yaml\nmodels:\n  hermes3-8b: {replicas: {min: 2}}\n")
+        made = json.loads(flotilla("plan", path, "--json").stdout)
+        assert [(each["action"], each["nodes"]) for each in made["actions"]] == [
+            ("keep", ["n1"]),
+            ("start", ["n2"]),
+        ]
+        assert f"n1 is {suspect}: nothing starts there" in made["notes"]
+        controller.status["answering"] = {"10.0.0.1": 7}
+        seven = tmp_path / "seven.yaml"
+        seven.write_text(NODES.replace("count: 8", "count: 7"))
+        made = json.loads(flotilla("plan", path, "--inventory", seven, "--json").stdout)
+        assert [each["nodes"] for each in made["actions"]] == [["n1"], ["n1"]]
+        controller.status["suspects"]["10.0.0.2"] = suspect
+        result = flotilla("deploy", path)
+    assert result.exit_code == 2
+    assert f"{path}:3: models.hermes3-8b: n1 is {suspect}; n2 is {suspect}" in result.stderr
+    assert "hermes3-8b.1" not in serve.running
+
+
 def test_another_inventory_is_taken_instead_of_the_fleet_files(blocked: Path) -> None:
     made = json.loads(
         flotilla(
