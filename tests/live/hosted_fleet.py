@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,22 @@ class HostedFleet(LiveFleet):
         except AssertionError:
             return 0
         return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+
+
+@contextmanager
+def hosted_fleet(
+    hosts: Hosts, port: int, settings: Mapping[str, str] | None = None
+) -> Iterator[HostedFleet]:
+    """Each host is a node; nothing of it is left afterwards."""
+    fleet = HostedFleet(hosts, port, settings)
+    try:
+        for number in hosts.numbers:
+            fleet.start_ray(number)
+        yield fleet
+    finally:
+        left = fleet.stop_ray()
+        shutil.rmtree(fleet.home)
+    assert left == []
 
 
 def is_daemon(pid: int) -> bool:

@@ -1,12 +1,11 @@
 """Hosts with a replica on each: for faults of nodes and of what lies between them."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.live.aftermath import whole
 from tests.live.fleet_under_test import MODEL, wait_for
-from tests.live.hosted_fleet import HostedFleet
+from tests.live.hosted_fleet import HostedFleet, hosted_fleet
 from tests.live.hosts import Hosts
 
 PORT = 18400
@@ -16,19 +15,11 @@ NETWORK = "10.81.0"
 @contextmanager
 def one_on_each(count: int, settings: Mapping[str, str] | None = None) -> Iterator[HostedFleet]:
     """A fleet of so many hosts, with all replicas and gateways, on a Ray with these settings."""
-    with Hosts(count, "fln", NETWORK) as hosts:
-        fleet = HostedFleet(hosts, PORT, settings)
-        try:
-            for number in hosts.numbers:
-                fleet.start_ray(number)
-            deploy(fleet, *hosts.numbers)
-            fleet.key = fleet.flotilla("keys", "create", "test").strip()
-            wait_for(lambda: whole(fleet), "a replica and two gateways on each host")
-            yield fleet
-        finally:
-            left = fleet.stop_ray()
-            shutil.rmtree(fleet.home)
-        assert left == []
+    with Hosts(count, "fln", NETWORK) as hosts, hosted_fleet(hosts, PORT, settings) as fleet:
+        deploy(fleet, *hosts.numbers)
+        fleet.key = fleet.flotilla("keys", "create", "test").strip()
+        wait_for(lambda: whole(fleet), "a replica and two gateways on each host")
+        yield fleet
 
 
 def deploy(fleet: HostedFleet, *hosts: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.fleet_under_test import MODEL, wait_for
-from tests.live.hosted_fleet import HostedFleet
+from tests.live.hosted_fleet import HostedFleet, hosted_fleet
 from tests.live.hosts import Hosts, missing
 
 WHY_NOT = missing() or ("" if shutil.which("gcc") else "no `gcc`: install gcc and libc6-dev")
@@ -77,18 +77,11 @@ def driver(tmp_path: Path) -> Driver:
 @pytest.fixture
 def fleet(driver: Driver) -> Iterator[HostedFleet]:
     """One host, and a fleet that nobody has asked yet."""
-    with Hosts(1, "fla", NETWORK) as hosts:
-        made = HostedFleet(hosts, PORT, driver.settings)
-        try:
-            made.start_ray(1)
-            (made.home / "nodes.yaml").write_text(NODES)
-            (made.home / "fleet.yaml").write_text(FLEET)
-            made.flotilla("deploy", str(made.home / "fleet.yaml"))
-            yield made
-        finally:
-            left = made.stop_ray()
-            shutil.rmtree(made.home)
-        assert left == []
+    with Hosts(1, "fla", NETWORK) as hosts, hosted_fleet(hosts, PORT, driver.settings) as made:
+        (made.home / "nodes.yaml").write_text(NODES)
+        (made.home / "fleet.yaml").write_text(FLEET)
+        made.flotilla("deploy", str(made.home / "fleet.yaml"))
+        yield made
 
 
 def test_33_a_driver_that_answers_for_one_accelerator_less_makes_its_node_suspect(
@@ -102,6 +95,8 @@ def test_33_a_driver_that_answers_for_one_accelerator_less_makes_its_node_suspec
     suspect = f"{NODE} is suspect: its driver answers for 3 of 4 accelerators; nothing starts there"
     wait_for(lambda: suspect in fleet.status()["notes"] or None, "the node to be suspect")
     record_property("measured", f"suspect after {time.monotonic() - lost_s:.0f} s")
+    planned = json.loads(fleet.flotilla("plan", str(fleet.home / "fleet.yaml"), "--json"))
+    assert f"n1 is {suspect.removeprefix(f'{NODE} is ').replace(';', ':')}" in planned["notes"]
     driver.answers_for(GPUS)
     wait_for(lambda: fleet.status()["notes"] == [] or None, "the node to be trusted again")
     lines = fleet.flotilla("events", "--json").splitlines()

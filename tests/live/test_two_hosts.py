@@ -1,7 +1,6 @@
 """One engine over two hosts: TP=2 x PP=2, a stage on each, through gateways on both."""
 
 import json
-import shutil
 import signal
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import pytest
 from cluster.processes import signal_all
 from serving.replica.warden import members, named_segments, segments
 from tests.live.fleet_under_test import ENGINE, MODEL, LiveFleet, wait_for
-from tests.live.hosted_fleet import HostedFleet
+from tests.live.hosted_fleet import HostedFleet, hosted_fleet
 from tests.live.hosts import NETWORK, Hosts, missing
 from tests.live.test_gangs import processes_named
 
@@ -49,21 +48,13 @@ nodes:
 
 @pytest.fixture(scope="module")
 def wide() -> Iterator[HostedFleet]:
-    with Hosts(2) as hosts:
-        fleet = HostedFleet(hosts, PORT)
-        try:
-            fleet.start_ray(1)
-            fleet.start_ray(2)
-            file = fleet.home / "fleet.yaml"
-            file.write_text(FLEET)
-            (fleet.home / "nodes.yaml").write_text(NODES)
-            fleet.flotilla("deploy", str(file))
-            fleet.key = fleet.flotilla("keys", "create", "test").strip()
-            yield fleet
-        finally:
-            left = fleet.stop_ray()
-            shutil.rmtree(fleet.home)
-        assert left == []
+    with Hosts(2) as hosts, hosted_fleet(hosts, PORT) as fleet:
+        file = fleet.home / "fleet.yaml"
+        file.write_text(FLEET)
+        (fleet.home / "nodes.yaml").write_text(NODES)
+        fleet.flotilla("deploy", str(file))
+        fleet.key = fleet.flotilla("keys", "create", "test").strip()
+        yield fleet
 
 
 def test_an_engine_over_two_hosts_says_what_one_process_says(
