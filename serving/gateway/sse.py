@@ -1,14 +1,13 @@
-"""What happens to the bytes of a stream on their way through: whole reads, no JSON, no copy per
-token.
+"""What happens to the bytes of a stream on their way through: whole reads, no objects per token.
 
 Why bytes are enough: vLLM writes compact JSON with `id` first in every event, and inside a JSON
 string every quote is escaped and every newline is `\\n`. So `data: {"id":"chatcmpl-`,
 `"choices":[]` and a blank line can only be what they look like, never a model's own words. Only the
-event that carries `usage` is parsed.
+event that carries `usage` is read; of the others it is made sure that they are JSON.
 
 Rules: an error event ends the stream and is not passed on, nor is anything behind it. `[DONE]` is
 taken out and `is_done` set: the caller sends it when the request is settled. The usage event
-reaches only who asked for it.
+reaches only who asked for it. What is no event with a JSON object in UTF-8 is never passed on.
 """
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from serving import bounds
 
 DONE = b"data: [DONE]\n\n"
+_DATA = b"data: "
 _ERROR = b'data: {"error"'
 _NO_CHOICES = b'"choices":[]'
 _END = b"\n\n"
@@ -46,7 +46,12 @@ class _UsageEvent(msgspec.Struct):
     usage: Tokens | None = None
 
 
+class _Event(msgspec.Struct):
+    """Of which nothing is kept."""
+
+
 _usage_event = msgspec.json.Decoder(_UsageEvent)
+_event = msgspec.json.Decoder(_Event)
 
 
 class Garbled(Exception):
@@ -77,7 +82,7 @@ class EventFilter:
         self.error: bytes | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes to pass on now: whole events, without `[DONE]`."""
+        """The bytes to pass on now: whole events, without `[DONE]`. Raises Garbled."""
         if (
             data.startswith(self._opening)
             and data.find(b"\n") == len(data) - 2
@@ -85,6 +90,7 @@ class EventFilter:
             and not self._tail
             and not self.is_over
         ):  # one token's event, which is what nearly every read brings
+            _require_object(data)
             self.events += 1
             return self._our_opening + data[self._opening_bytes :]
         return self._feed(data)
@@ -106,6 +112,8 @@ class EventFilter:
         if DONE in data:
             self.is_done = self.is_over = True
             data = data[: data.find(DONE)]
+        for event in data.split(_END)[:-1]:
+            _require_object(event)
         if _NO_CHOICES in data:
             data = self._metered(data)
         self.events += data.count(_CHOICE)
@@ -152,3 +160,15 @@ class EventFilter:
         except msgspec.MsgspecError as error:
             raise Garbled from error
         return data if self._keep_usage else data[:start] + data[end:]
+
+
+def _require_object(event: bytes) -> None:
+    """Raises Garbled. What the decoder skips it does not hold against UTF-8."""
+    try:
+        _event.decode(event[len(_DATA) :])
+        if not event.isascii():
+            event.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Garbled from error
+    if not event.startswith(_DATA):
+        raise Garbled

@@ -21,7 +21,7 @@ from tests.fakes import (
     says,
 )
 from tests.faults.control import Control
-from tests.faults.site import Faulty, replicas
+from tests.faults.site import Faulty, replicas, until
 from tests.serving.gateway.rig import TEXT
 
 #: What the kernel gives out at once, at the most; an event of a flood has over a hundred bytes.
@@ -143,6 +143,40 @@ async def test_17_a_broken_stream_is_502_before_the_first_event(
     one.script = [pours(body) if body else ends_after()]
     async with faulty(one) as site:
         assert (await site.chat(stream=True)).status == 502
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"b"}\n\n',
+        b'data: {"id":"x","choices":[{"index":0,"logprobs":NaN}]}\n\n',
+        b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"\xe2\x82"}}]}\n\n',
+        b"garbage\n\n",
+        b'event: {"id":"x"}\n\n',
+        b"data: []\n\n",
+        b"data: \n\n",
+        b"\n\n",
+    ],
+    ids=["cut off", "NaN", "half a character", "no event", "no data", "a list", "empty", "blank"],
+)
+async def test_17_garbage_in_a_stream_is_never_passed_on(faulty: Faulty, garbage: bytes) -> None:
+    async def slips(call: Call) -> None:
+        await call.start_stream()
+        for token in ("", "a"):
+            await call.event(call.chunk(token))
+        await until(lambda: any(job.seen(0.0).tokens for job in site.rig.server.jobs()))
+        await call.send(garbage)
+        await call.send(b"data: [DONE]\n\n")
+        await call.end_stream()
+
+    [one] = replicas(1)
+    one.script = [slips]
+    async with faulty(one) as site:
+        first, second, last = (await site.chat(stream=True)).events
+        assert [json.loads(token)["id"][:5] for token in (first, second)] == ["chat-"] * 2
+        assert json.loads(last)["error"]["code"] == "upstream_error"
+        [record] = await site.invariants_hold()
+    assert record["outcome"] == "cut"
 
 
 async def test_17_a_character_cut_in_two_comes_out_whole(faulty: Faulty) -> None:
