@@ -1,7 +1,7 @@
 """What a gateway in front of full engines still gets done: goodput and latency from once to twenty
 times what the engines can.
 
-    python -m ops.bench.overload [--seconds S]
+    python -m ops.bench.overload [--seconds S] [--save]
 
 Scripted engines with few places, a real gateway in a process of its own, and clients that come at
 fixed times whether or not earlier ones were answered. Prints a table in Markdown.
@@ -24,7 +24,7 @@ from typing import cast
 import aiohttp
 import uvloop
 
-from ops.bench import child
+from ops.bench import child, machine, saved
 from ops.bench.rig import free_ports
 from ops.bench.rivals.flotilla import launch
 from ops.bench.rivals.rival import LOOPBACK, Site
@@ -172,7 +172,18 @@ async def measure(seconds: float) -> Table:
         session = await stack.enter_async_context(_session(gate))
         for factor in FACTORS:
             rows.append(row(factor, await offer(session, gate, factor, seconds), seconds))
-    return Table(f"Overload, engines for {CAPACITY_PER_S:.0f} requests/s", HEADERS, tuple(rows))
+    return Table("Overload", HEADERS, tuple(rows))
+
+
+def page(shown: Table, where: machine.Machine) -> str:
+    """Its section of RESULTS.md."""
+    return f"""\
+{shown.markdown().removeprefix("#")}
+{where.words} `python -m ops.bench.overload --save`:
+{ENGINES} engines of {PLACES} places, {SERVICE_S * 1_000:.0f} ms for each request, which makes
+{CAPACITY_PER_S:.0f} requests/s; clients come at even intervals, whether or not earlier ones were
+answered, and the gateway keeps to one core. What is refused is 503 with `Retry-After`.
+"""
 
 
 def _session(gate: Gate) -> aiohttp.ClientSession:
@@ -187,9 +198,13 @@ def _session(gate: Gate) -> aiohttp.ClientSession:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each load")
+    parser.add_argument("--save", action="store_true", help="renew its section of RESULTS.md")
     options = parser.parse_args()
     child.leave_by_exception()
-    sys.stdout.write(uvloop.run(measure(options.seconds)).markdown())
+    shown = uvloop.run(measure(options.seconds))
+    sys.stdout.write(shown.markdown())
+    if options.save:
+        saved.save("overload", page(shown, machine.describe()))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from serving.routing.table import Table as Replicas
 
 @dataclass(frozen=True, slots=True)
 class _Client:
-    key_id: str = "key"
+    holder: str = "key"
     session: bytes | None = None
 
 

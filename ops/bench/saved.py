@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-Section = Literal["gateway", "routers", "simulator", "fairness"]
+Section = Literal["gateway", "routers", "simulator", "fairness", "overload"]
 PAGE = Path(__file__).with_name("RESULTS.md")
 
 
