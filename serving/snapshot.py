@@ -104,6 +104,11 @@ class KeyRecord:
     #: May ask for answers of an exact length, as benchmarks do.
     may_ignore_eos: bool = False
 
+    @property
+    def holder(self) -> str:
+        """Whose key it is: its tenant, or itself where it has none."""
+        return self.tenant or self.id
+
 
 @dataclass(frozen=True, slots=True)
 class MonthUse:

@@ -12,7 +12,7 @@ class Caller(Protocol):
     """Who asks; an exchange is one."""
 
     @property
-    def key_id(self) -> str: ...
+    def holder(self) -> str: ...
     @property
     def session(self) -> bytes | None: ...
 
@@ -25,7 +25,7 @@ def ask_of(caller: Caller, checked: Checked, model: Model, catalogue: Catalogue)
     is_short = checked.body_bytes < prefix.BLOCK_BYTES
     if catalogue.routing != "prefix" or (is_short and session is None):
         return Ask(tokens, most)
-    space = prefix.space_of(caller.key_id, model.replica_set)
+    space = prefix.space_of(caller.holder, model.replica_set)
     key = None if session is None else prefix.of_session(space, session)
     if is_short:
         return Ask(tokens, most, session=key)

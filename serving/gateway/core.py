@@ -21,6 +21,7 @@ from serving.gateway.access_log import AccessLog
 from serving.gateway.answers import Answers
 from serving.gateway.auth import Authenticator
 from serving.gateway.bill import Bill
+from serving.gateway.cache_salt import salt_of
 from serving.gateway.config import Catalogue, Model, parse
 from serving.gateway.count import Counter
 from serving.gateway.counting import ModelCounters
@@ -93,6 +94,7 @@ class GatewayCore:
         self._key_news = KeyNews.UNREAD
         #: Whether any snapshot has said which keys there are.
         self.has_keys = False
+        self._has_tenants = False
         self._usage = NO_USAGE
         self._dice = dice or random.SystemRandom()
         self._ids = random.Random(self._dice.getrandbits(128))  # noqa: S311 - ids, not secrets
@@ -158,8 +160,13 @@ class GatewayCore:
         if snapshot.key_news is KeyNews.CURRENT:
             self.has_keys = True
             self.auth.apply(snapshot.keys)
+            self._has_tenants = len({key.holder for key in snapshot.keys}) > 1
             self.gate.set_keys(snapshot.keys, snapshot.month)
             self._usage = snapshot.usage
+
+    def cache_salt(self, holder: str) -> str:
+        """Keeps a tenant's prompts apart in the engines' caches; "" where there is only one."""
+        return salt_of(holder) if holder and self._has_tenants else ""
 
     def _forget(self, slot: Slot) -> None:
         self.router.forget(slot.replica_id)

@@ -277,7 +277,8 @@ class Dispatch:
     def _request(self, target: Upstream, extra: bytes) -> bytes:
         """`extra` is whole header lines."""
         path = Path.CHAT if self._checked.is_chat else Path.COMPLETION
-        body = self._checked.encode(target.slot.report.served_name, self._max_tokens)
+        salt = self._core.cache_salt(self._exchange.holder)
+        body = self._checked.encode(target.slot.report.served_name, self._max_tokens, salt)
         return target.request(path, self._exchange.id, body, extra)
 
     async def _connect(self, slot: Slot, target: Upstream) -> UpstreamConnection:

@@ -57,6 +57,7 @@ class Exchange:
         "_wire",
         "body",
         "head",
+        "holder",
         "id",
         "is_started",
         "job",
@@ -78,6 +79,8 @@ class Exchange:
         key = message.head.key
         self.key_id = "" if key is None else key.id
         self.tenant = "" if key is None else key.tenant
+        #: Whose prompt it is; empty where nobody needs a key.
+        self.holder = "" if key is None else key.holder
         self.job: Job | None = None
         self.is_started = False
         #: Of the answer; 0 before, and when the client left before there was one.

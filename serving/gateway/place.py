@@ -34,7 +34,7 @@ _ANYWHERE = Place()
 
 
 def tenant_of(key: KeyRecord | None) -> str:
-    return "" if key is None else key.tenant or key.id
+    return "" if key is None else key.holder
 
 
 def place_at_once(

@@ -43,8 +43,10 @@ class Checked:
     #: Tokens that the answer has at least.
     min_tokens: int = 0
 
-    def encode(self, served_name: str, max_tokens: int | None) -> bytes:
-        """The engine's body; `max_tokens` stands in where the caller named none."""
+    def encode(self, served_name: str, max_tokens: int | None, cache_salt: str = "") -> bytes:
+        """The engine's body; `max_tokens` stands in where the caller named none. `cache_salt` is
+        ours: no body that was checked has one.
+        """
         payload = self.payload
         if isinstance(payload, dict):
             payload["model"] = served_name
@@ -54,7 +56,8 @@ class Checked:
             payload.model = served_name
             if max_tokens is not None:
                 payload.max_tokens = max_tokens
-        return _encode(payload)
+        body = _encode(payload)
+        return b'%b,"cache_salt":"%b"}' % (body[:-1], cache_salt.encode()) if cache_salt else body
 
     def plain(self) -> Json:
         """The payload as JSON objects, for a token count."""

@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.live.fleet_under_test import NEVER_ENDS, LiveFleet, wait_for
+from tests.live.fleet_under_test import NEVER_ENDS, QUESTION, LiveFleet, wait_for
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -50,16 +50,53 @@ def test_58_a_revoked_key_is_refused_by_a_real_fleet(fleet: LiveFleet) -> None:
     key = fleet.run("keys", "create", "leaver").stdout.strip()
     mine, fleet.key = fleet.key, key
     try:
-        wait_for(lambda: fleet.says("demo"), "the new key to be known", 10)
+        wait_for(lambda: _answers(fleet) or None, "the new key to be known", 10)
         fleet.run("keys", "revoke", key.split("-")[1])
-        wait_for(lambda: _is_refused(fleet), "the key to be refused", 5)
+        wait_for(lambda: not _answers(fleet) or None, "the key to be refused", 5)
     finally:
         fleet.key = mine
 
 
-def _is_refused(fleet: LiveFleet) -> bool | None:
+def test_what_a_tenant_asked_is_cached_for_its_other_keys_and_for_no_other_tenant(
+    fleet: LiveFleet,
+) -> None:
+    keys = [_key_of(fleet, tenant) for tenant in ("team", "team", "others")]
+    mine = fleet.key
     try:
-        fleet.says("demo")
+        for fleet.key in keys:
+            wait_for(lambda: _answers(fleet, LONG) or None, "the new key to be known", 10)
+    finally:
+        fleet.key = mine
+    first, mate, stranger = (_cached(fleet, key) for key in keys)
+    assert (first, stranger) == (0, 0)
+    assert mate > 200
+
+
+#: Of several blocks of the cache.
+LONG = "Which of these words is the longest? " + "word " * 400
+
+
+def _key_of(fleet: LiveFleet, tenant: str) -> str:
+    fleet.run("tenants", "create", tenant, check=False)
+    return fleet.run("keys", "create", "asker", "--tenant", tenant).stdout.strip()
+
+
+def _cached(fleet: LiveFleet, key: str) -> int:
+    """Tokens that the engine had in its cache for the one request of that key."""
+
+    def row() -> dict[str, int] | None:
+        asked = ("--by", "key", "--key", key.split("-")[1], "--json")
+        return next(iter(json.loads(fleet.run("usage", *asked).stdout)), None)
+
+    found = wait_for(row, "the request to be in the ledger")
+    assert found["requests"] == 1
+    return found["cached_tokens"]
+
+
+def _answers(fleet: LiveFleet, question: str = QUESTION) -> bool:
+    """False where the key is refused."""
+    try:
+        fleet.says("demo", question)
     except openai.AuthenticationError:
-        return True
-    return None
+        return False
+    return True
