@@ -1,12 +1,18 @@
 """Hosts on one Linux machine: a network namespace each, joined by a bridge. Needs root."""
 
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 NETWORK = "10.77.0"
+#: Of setns(2), which Python has only from 3.12 on.
+CLONE_NEWNET = 0x40000000
+OWN_NUMBER = 254
 
 
 def missing() -> str:
@@ -33,7 +39,7 @@ class Hosts:
     def __enter__(self) -> "Hosts":
         self._remove()
         _ip("link", "add", self._bridge, "type", "bridge")
-        _ip("addr", "add", f"{self._network}.254/24", "dev", self._bridge)
+        _ip("addr", "add", f"{self.own_address}/24", "dev", self._bridge)
         _ip("link", "set", self._bridge, "up")
         for number in self.numbers:
             self._add(number)
@@ -44,6 +50,16 @@ class Hosts:
 
     def address(self, number: int) -> str:
         return f"{self._network}.{number}"
+
+    @property
+    def own_address(self) -> str:
+        """Where the test itself is for the hosts."""
+        return self.address(OWN_NUMBER)
+
+    def socket_on(self, number: int) -> socket.socket:
+        """A TCP socket on a host's network that this process holds."""
+        with ThreadPoolExecutor(1) as thread:  # only a thread moves, and ends there
+            return thread.submit(_socket_in, Path("/run/netns") / self._name(number)).result()
 
     def start(
         self, number: int, command: list[str], environment: Mapping[str, str], log: Path
@@ -95,10 +111,12 @@ class Hosts:
         _ip("-n", name, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
         _ip("-n", name, "link", "set", "eth0", "up")
         _ip("-n", name, "link", "set", "lo", "up")
-        _ip("-n", name, "route", "add", "default", "via", f"{self._network}.254")
+        _ip("-n", name, "route", "add", "default", "via", self.own_address)
 
     def _remove(self) -> None:
         for number in self.numbers:
+            # By itself a link ends with its namespace, which is some time after its name is gone.
+            _ip("link", "del", self._link(number), check=False)
             _ip("netns", "del", self._name(number), check=False)
         _ip("link", "del", self._bridge, check=False)
 
@@ -107,6 +125,14 @@ class Hosts:
 
     def _name(self, number: int) -> str:
         return f"{self._prefix}host{number}"
+
+
+def _socket_in(namespace: Path) -> socket.socket:
+    libc = ctypes.CDLL(None, use_errno=True)
+    with namespace.open("rb") as opened:
+        if libc.setns(opened.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    return socket.socket()
 
 
 def _ip(*arguments: str, check: bool = True) -> None:
