@@ -18,6 +18,7 @@ from pathlib import Path
 from cluster.errors import PortInUse, PrerequisiteMissing
 from cluster.label import ADDRESS_LABEL
 from cluster.ray_session import POLL_S, RaySession
+from cluster.ray_start import without_secrets
 
 LOOPBACK = "127.0.0.1"
 #: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes
@@ -98,7 +99,7 @@ class LocalRay:
             )
         require_free_ports(asdict(self.ports))
         details = {"slots": self.slots, "ports": asdict(self.ports)}
-        environment = {**os.environ, **self.environment()}
+        environment = {**without_secrets(os.environ), **self.environment()}
         self.session.start(self._command(), environment, details, self._answers)
 
     def stop(self) -> None:

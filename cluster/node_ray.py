@@ -29,6 +29,7 @@ from cluster.ray_start import (
     ray_environment,
     start_command,
     start_environment,
+    without_secrets,
 )
 
 #: `ray start --block` says so when this machine has joined.
@@ -130,7 +131,9 @@ class NodeRay:
 
     def environment(self) -> dict[str, str]:
         """The same, whoever starts it."""
-        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        kept = without_secrets(os.environ)
+        for name in NOT_INHERITED:
+            kept.pop(name, None)
         return {**kept, **start_environment(self.inventory, self.machine, self.place)}
 
     def _details(self) -> dict[str, Any]:

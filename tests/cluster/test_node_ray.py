@@ -1,14 +1,17 @@
-"""What a worker says of a head that it cannot reach."""
+"""What a worker says of a head that it cannot reach, and what Ray inherits."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from cluster import node_ray
 from cluster.errors import RayFailed
-from cluster.node_ray import require_answer
+from cluster.inventory import Accelerators, Inventory, Node
+from cluster.node_ray import NodeRay, require_answer
+from cluster.ray_start import Place
 
 LOOPBACK = "127.0.0.1"
 
@@ -48,3 +51,16 @@ def test_silence_may_be_a_fence_and_the_fix_is_named(
         stack.enter_context(socket.create_connection((LOOPBACK, port_of(listener)), 5))
         with pytest.raises(RayFailed, match="A fence lets a new machine in with `flotilla up"):
             require_answer(LOOPBACK, port_of(listener))
+
+
+def test_ray_of_a_machine_inherits_neither_tokens_nor_what_ray_up_left_in_the_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HF_TOKEN", "LAMBDA_API_KEY", "OMP_NUM_THREADS", "HF_HOME"):
+        monkeypatch.setenv(name, "given")
+    node = Node(name="n1", address="172.26.0.11")
+    cpu = Accelerators(kind="cpu", count=1, memory_gib=2.5)
+    inventory = Inventory(name="c", head="n1", accelerators=cpu, nodes=(node,))
+    place = Place(ray="ray", home=str(tmp_path), interface="lo")
+    given = NodeRay(inventory, node, place).environment()
+    assert [name for name, value in given.items() if value == "given"] == ["HF_HOME"]

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from cluster.inventory import Accelerators, Inventory, Machine, Node, Storage
+from cluster.lambda_cloud import KEY_VARIABLE
 from cluster.ray_start import (
+    OPERATORS_SECRETS,
     Place,
     machine_at,
     ray_environment,
     start_command,
     start_environment,
+    without_secrets,
 )
 
 PLACE = Place(ray="/venv/bin/ray", home="/home/ubuntu/.flotilla", interface="eno1")
@@ -86,6 +89,14 @@ def test_token_authentication_is_on_for_every_machine_and_for_who_talks_to_them(
         assert environment["RAY_AUTH_MODE"] == "token"
         assert environment["RAY_AUTH_TOKEN_PATH"] == "/home/ubuntu/.flotilla/ray_token"
         assert not any(name == "RAY_AUTH_TOKEN" for name in environment)
+
+
+def test_what_the_operator_holds_for_commands_of_his_own_is_not_inherited() -> None:
+    """Paths are, and where to find the hub."""
+    kept = {"PATH": "/bin", "HF_HOME": "/mnt/hub", "HF_TOKEN_PATH": "/mnt/token"}
+    own = dict.fromkeys(OPERATORS_SECRETS, "secret")
+    assert {"HF_TOKEN", KEY_VARIABLE, "OPENAI_API_KEY"} <= own.keys()
+    assert without_secrets({**kept, **own}) == kept
 
 
 def test_a_machine_is_known_by_its_address_and_takes_the_interface_that_has_it() -> None:
