@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.routing.breaker import Breaker
-from serving.routing.retry import Attempts, Budget
+from serving.routing.retry import BUDGET_SHARE, Attempts, Budget
 from serving.routing.route import Ask, Dice, Router
 from serving.routing.table import FORGET_S, Flight, Slot, Table
 from serving.snapshot import Load, Phase, ReplicaReport
@@ -102,11 +102,12 @@ def test_the_lost_are_asked_only_when_nobody_is_listed() -> None:
     assert picked.replica_id == "m.1-x"
 
 
-def test_the_budget_is_a_share_with_a_floor() -> None:
+def test_the_budget_is_a_share_of_those_that_do_not_retry_with_a_floor() -> None:
     budget = Budget()
     assert [budget.take() for _ in range(4)] == [True, True, True, False]
     budget.in_flight = 100
-    assert sum(budget.take() for _ in range(50)) == 17
+    assert sum(budget.take() for _ in range(50)) == 13
+    assert 16 / (100 - 16) <= BUDGET_SHARE < 17 / (100 - 17)
     assert budget.holds()
     budget.in_flight = 50
     assert not budget.holds()
