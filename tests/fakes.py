@@ -27,6 +27,10 @@ class Call:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    #: Tokens of its stream so far.
+    made: int = 0
+    #: The engine's own count, prompt and completion; None before it has told.
+    told: tuple[int, int] | None = None
 
     @property
     def id(self) -> str:
@@ -38,6 +42,7 @@ class Call:
         await self.writer.drain()
 
     async def reply_json(self, body: Any, status: int = 200) -> None:
+        self._count(body)
         await self.reply(json.dumps(body, separators=(",", ":")).encode(), status)
 
     async def start_stream(self) -> None:
@@ -52,11 +57,18 @@ class Call:
         await self.writer.drain()
 
     async def event(self, body: Any) -> None:
+        self._count(body)
         await self.send(b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n")
 
     async def end_stream(self) -> None:
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
+
+    def _count(self, body: dict[str, Any]) -> None:
+        """A token for each event with a choice."""
+        self.made += bool(body.get("choices"))
+        if said := body.get("usage"):
+            self.told = said["prompt_tokens"], said["completion_tokens"]
 
     def die(self) -> None:
         """Cuts the connection as a killed process would."""

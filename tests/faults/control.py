@@ -10,8 +10,7 @@ from serving.gateway.inquest import Interrupted, unless
 from serving.registry import Registry
 from serving.snapshot import GatewayReport, Snapshot
 from tests.fakes import TOKEN, FakeReplica
-from tests.faults.site import Site
-from tests.serving.gateway.rig import KEY_RECORD
+from tests.faults.site import LIMITED_KEY, Site
 
 
 class Control:
@@ -20,7 +19,7 @@ class Control:
     def __init__(self, replicas: Sequence[FakeReplica]) -> None:
         #: Above what gateways were told before.
         self.registry = Registry(TOKEN, version=1_000)
-        self.registry.set_keys((KEY_RECORD,))
+        self.registry.set_keys((LIMITED_KEY,))
         self._news = asyncio.Event()
         self._replicas = replicas
 

@@ -18,37 +18,30 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from serving.gateway.core import GatewayCore
-from serving.gateway.exchange import Exchange
-from tests.fakes import FakeReplica, answers, fake_replica
+from serving.limits.lease import WHOLE
+from serving.limits.terms import Limits
+from tests.fakes import Call, FakeReplica, answers, fake_replica
 from tests.faults.recovering import Note
-from tests.serving.gateway.rig import CHAT, HELLO, Client, Reply, Rig, gateway
+from tests.serving.gateway.rig import CHAT, HELLO, KEY_RECORD, Client, Reply, Rig, gateway
+from tests.serving.gateway.watched import WatchedCore
 
 Record = dict[str, Any]
 #: A request, an abort and a plain request after a fault each end within this or the test fails: a
 #: hang is found, a slow machine is none.
 LIMIT_S = 20.0
+#: So that each request reserves something; more than any test uses.
+AMPLE = Limits(requests_per_minute=10**6, tokens_per_minute=10**9, concurrent=10**4)
+LIMITED_KEY = replace(KEY_RECORD, limits=AMPLE)
 
 
 def replicas(count: int) -> list[FakeReplica]:
     """Replicas of one model, not started yet."""
     return [FakeReplica(replica_id=f"tiny.{number}-x") for number in range(count)]
-
-
-class WatchedCore(GatewayCore):
-    """A gateway that remembers which requests it took on."""
-
-    accepted: list[str]
-
-    def serve(self, exchange: Exchange) -> None:
-        super().serve(exchange)
-        if exchange.job is not None:
-            self.accepted.append(exchange.id)
 
 
 def kind_of(reply: Reply) -> str:
@@ -70,17 +63,27 @@ def kind_of(reply: Reply) -> str:
     return f"200 cut, {error['code']}"
 
 
+def tokens_in(stream: Reply, path: str) -> int:
+    """Events with a choice; in a chat the first opens it and is no token."""
+    return max(0, stream.body.count(b'"choices":[{') - (path == CHAT))
+
+
 @dataclass
 class Site:
     rig: Rig
-    core: WatchedCore
     note: Note
     seen: Counter[str] = field(default_factory=Counter)
     #: Loop time at which the fault struck, or ended where nothing could be served meanwhile.
     struck_s: float | None = None
+    #: Tokens that came in streams which the client has read to their end, by request.
+    _shown: dict[str, int] = field(default_factory=dict)
     #: Requests of ours, after the fault.
     _plain: frozenset[str] = frozenset()
     _records: list[Record] | None = None
+
+    @property
+    def core(self) -> WatchedCore:
+        return self.rig.core
 
     # What clients do
     async def chat(self, **changes: Any) -> Reply:
@@ -90,6 +93,8 @@ class Site:
         self.strikes(again=False)
         reply = await self.rig.ask(method, path, body, **headers)
         self.saw(kind_of(reply))
+        if reply.headers["content-type"].startswith("text/event-stream"):
+            self._shown[reply.headers["x-request-id"]] = tokens_in(reply, path)
         return reply
 
     async def connect(self) -> Client:
@@ -129,10 +134,13 @@ class Site:
     async def ended(self) -> list[Record]:
         """The same for a gateway that has ended, and answers no further request."""
         await self._engines_are_idle()
-        await until(self._nothing_is_in_flight)
+        await until(lambda: self.core.is_at_rest)
         self._records = await self.rig.records()
         recorded = Counter(record["request_id"] for record in self._records)
         assert recorded == Counter(self.core.accepted), "one record for each accepted request"
+        for record in self._records:
+            self._agrees(record)
+        self._reservations_are_given_back()
         self.note("seen", dict(self.seen))
         return [record for record in self._records if record["request_id"] not in self._plain]
 
@@ -149,14 +157,39 @@ class Site:
         self._plain = frozenset(self.core.accepted[before:])
         return loop.time() - (loop.time() if self.struck_s is None else self.struck_s)
 
-    def _nothing_is_in_flight(self) -> bool:
-        core = self.core
-        meters = core.meters.report()
-        return (
-            all(count == 0 for _, count in core.in_flight())
-            and (core.budget.in_flight, core.budget.retrying) == (0, 0)
-            and all((each.queued, each.tokens_in_flight) == (0, 0) for each in meters)
-        )
+    def _agrees(self, record: Record) -> None:
+        """Tokens are the engine's count. Where nobody heard it they are those of the stream, and
+        marked as estimated: no more than the engine made, and as many as the client was shown.
+        """
+        call, tokens = self._call_of(record), record["completion_tokens"]
+        told = None if call is None else call.told
+        if not record["is_estimated"]:
+            assert (record["prompt_tokens"], tokens) == (told or (0, 0)), "the engine's count"
+            return
+        assert told is None or record["outcome"] != "complete", "the engine has told"
+        assert tokens <= (0 if call is None else call.made), "more than there was"
+        assert tokens == self._shown.get(record["request_id"], tokens), "not what was shown"
+
+    def _call_of(self, record: Record) -> Call | None:
+        """The last try, at the replica that the record names."""
+        key = record["request_id"], record["replica_id"]
+        calls = [call for each in self.rig.replicas for call in each.calls]
+        return next((c for c in reversed(calls) if (c.id, c.replica.replica_id) == key), None)
+
+    def _reservations_are_given_back(self) -> None:
+        """Of a limit so much is charged as was used, once nothing runs."""
+        assert self._records is not None
+        most = sum(map(self._most_charged, self._records))
+        for account in self.core.gate._accounts.values():
+            assert account.tokens.total <= most, "a reservation leaked"
+
+    def _most_charged(self, record: Record) -> int:
+        """Where nobody told what was used the reservation may stand, and what outgrew it."""
+        prompt, made = int(record["prompt_tokens"]), int(record["completion_tokens"])
+        if not record["is_estimated"]:
+            return prompt + made
+        hold = self.core.holds[record["request_id"]]
+        return max(hold.tokens, hold.prompt_tokens + made)
 
     @property
     def is_checked(self) -> bool:
@@ -182,12 +215,11 @@ async def open_site(
             if not each.is_up:
                 await stack.enter_async_context(fake_replica(each))
         own = Path(mkdtemp(dir=folder))
-        rig = await stack.enter_async_context(
-            gateway(own, *engines, core_type=WatchedCore, **given)
-        )
-        assert isinstance(rig.core, WatchedCore)
-        rig.core.accepted = []
-        site = Site(rig, rig.core, note)
+        rig = await stack.enter_async_context(gateway(own, *engines, **given))
+        rig.core.gate.take(WHOLE)
+        rig.keys = (LIMITED_KEY,)
+        rig.publish()
+        site = Site(rig, note)
         yield site
         if not site.is_checked:
             await site.invariants_hold()

@@ -20,6 +20,7 @@ from serving.keys import new_key
 from serving.snapshot import KeyRecord, ReplicaReport, Snapshot
 from serving.spool import Spool
 from tests.fakes import TOKEN, FakeReplica
+from tests.serving.gateway.watched import WatchedCore
 
 _DICE = random.Random(7)  # noqa: S311
 KEY, KEY_RECORD = new_key("test", _DICE.randbytes, 0)
@@ -147,7 +148,7 @@ def handed(core: GatewayCore, body: Any, request_id: str = "f" * 32) -> Exchange
 
 @dataclass
 class Rig:
-    core: GatewayCore
+    core: WatchedCore
     server: Server
     port: int
     spool_folder: Path
@@ -156,6 +157,8 @@ class Rig:
     #: What a client trusts; None where the gateway speaks plain HTTP.
     tls: ssl.SSLContext | None = None
     clients: list[Client] = field(default_factory=list)
+    #: Records that the test keeps from being made, or counted.
+    unrecorded: int = 0
     _version: int = 0
 
     async def connect(self) -> Client:
@@ -199,7 +202,7 @@ async def gateway(  # noqa: PLR0913 - what tests turn, by name
     certificate: Certificate | None = None,
     tls: ssl.SSLContext | None = None,
     at: tuple[str, int] = ("127.0.0.1", 0),
-    core_type: type[GatewayCore] = GatewayCore,
+    core_type: type[WatchedCore] = WatchedCore,
 ) -> AsyncIterator[Rig]:
     core = core_type(Spool(tmp_path / "spool", "gw", flush_s=0.01), deadlines)
     core.apply_user_config({"models": [model()] if models is None else models})
@@ -215,4 +218,6 @@ async def gateway(  # noqa: PLR0913 - what tests turn, by name
         for client in rig.clients:
             await client.close()
         await rig.drain()
-        assert all(count == 0 for _, count in core.in_flight()), "a reservation leaked"
+        assert core.is_at_rest, "a reservation leaked"
+        recorded = core.recorded + rig.unrecorded
+        assert recorded == len(core.accepted), "one record for each accepted request"

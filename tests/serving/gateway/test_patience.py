@@ -10,11 +10,11 @@ import openai
 import pytest
 
 from serving.errors import ApiError
-from serving.gateway.core import GatewayCore
 from serving.gateway.parser import Head
 from serving.gateway.patience import ENDLESS, Patience, patience_of
 from tests.fakes import FakeReplica, hangs, streams
 from tests.serving.gateway.rig import CHAT, HELLO, KEY, QUICK, Rig, gateway
+from tests.serving.gateway.watched import WatchedCore
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_what_a_client_waits_for_the_first_byte_ends_no_stream(
         assert b"[DONE]" in await client.reader.readuntil(b"0\r\n\r\n")
 
 
-class _Listener(GatewayCore):
+class _Listener(WatchedCore):
     heard_last = ENDLESS
 
     def check_head(self, head: Head) -> ApiError | None:

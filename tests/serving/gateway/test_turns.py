@@ -11,7 +11,6 @@ import pytest
 
 from serving.fairness import fair_queue
 from serving.gateway import turns
-from serving.gateway.core import GatewayCore
 from serving.gateway.turns import Line
 from serving.limits.terms import Priority
 from serving.routing.route import Ask, Choice
@@ -29,6 +28,7 @@ from tests.serving.gateway.rig import (
     gateway,
     model,
 )
+from tests.serving.gateway.watched import WatchedCore
 
 
 def when(release: asyncio.Semaphore) -> Behaviour:
@@ -258,7 +258,7 @@ async def test_what_other_gateways_send_leaves_fewer_places(
     assert {reply.status for reply in await asyncio.gather(*tasks)} == {200}
 
 
-class _RouteCounter(GatewayCore):
+class _RouteCounter(WatchedCore):
     routed = 0
 
     def route(self, replica_set: str, ask: Ask, tried: Collection[str] = ()) -> Choice | None:
