@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 
 MIB = 1024 * 1024
-#: What a gateway's memory may grow by from when it is warm to the end. Python takes memory a MiB at
-#: a time, and a burst may leave some behind.
+#: What the memory of a gateway or of the Controller may grow by from when it is warm to the end.
+#: Python takes memory a MiB at a time, and a burst may leave some behind; the Controller keeps the
+#: last 10,000 records.
 GROWTH_MIB = 8.0
 #: Of its life; then caches are full and all code is loaded.
 WARM_SHARE = 0.2
@@ -42,7 +43,7 @@ class Life:
 
     @property
     def growth_mib(self) -> float:
-        return self.rss_mib[2] - self.rss_mib[0]
+        return round(self.rss_mib[2] - self.rss_mib[0], 1)
 
 
 def lives(samples: Iterable[Sample], least_s: float) -> list[Life]:

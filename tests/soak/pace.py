@@ -19,7 +19,7 @@ class Pace:
     sample_every_s: float
     #: Each kind of fault comes no more often; None: until the time is over.
     rounds: int | None = None
-    #: The first gateway is never struck: its memory is what is looked at.
+    #: The first gateway is never struck: what it keeps is what is looked at.
     gateways: int = 3
     replicas: int = 4
     #: Requests that a replica runs at once.

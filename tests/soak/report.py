@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tests.soak.health import GROWTH_MIB, Idle, Life
+from tests.soak.made import Made
 from tests.soak.recovery import AFTERMATH_S, Recovery
 
 _HEAD = """\
@@ -32,6 +33,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    made: Made
     minutes: float
     seed: int
     machine: str
@@ -71,7 +73,8 @@ def page(report: Report) -> str:
     return "\n".join(
         [
             _HEAD.format(tenants=report.tenants),
-            f"{report.minutes:g} minutes on {report.machine}, seed {report.seed}: "
+            f"{report.minutes:g} minutes on {report.machine}, seed {report.seed}, "
+            f"{report.made.day}, commit {report.made.commit}: "
             f"**{'passed' if report.passed else 'failed'}**.\n",
             *(f"- {finding}" for finding in report.findings),
             *_books(report),
@@ -137,14 +140,14 @@ def _memory(report: Report) -> list[str]:
         f"`{after.process}` was never struck. Asked nothing, it had {before.tasks} tasks and "
         f"{before.descriptors} descriptors at the beginning, {after.tasks} and {after.descriptors} "
         f"at the end, with {after.in_flight} requests, {after.reservations} reservations and "
-        f"{after.queued} places in queues. Its memory may grow by {GROWTH_MIB:.0f} MiB from when "
-        "it is warm to the end. The other gateways and the Controller are killed or replaced now "
-        "and then; those that lived long are shown.\n",
-        "| process | lived | memory warm, middle, end (MiB) | descriptors | tasks |",
-        "|---|---:|---|---|---|",
+        f"{after.queued} places in queues. The other gateways and the Controller are killed or "
+        "replaced now and then; those that lived long are shown. The memory of each may grow by "
+        f"{GROWTH_MIB:.0f} MiB from when it is warm to the end.\n",
+        "| process | lived | memory warm, middle, end (MiB) | grew by | descriptors | tasks |",
+        "|---|---:|---|---:|---|---|",
         *(
             f"| {life.process} | {life.seconds:.0f} s | {_three(life.rss_mib)} "
-            f"| {_three(life.descriptors)} | {_three(life.tasks)} |"
+            f"| {life.growth_mib:.1f} | {_three(life.descriptors)} | {_three(life.tasks)} |"
             for life in report.lives
         ),
     ]

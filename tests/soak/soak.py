@@ -4,6 +4,7 @@ import asyncio
 import os
 import platform
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from tests.soak.books import Books, problems
 from tests.soak.crowd import Crowd
 from tests.soak.fault import Fault, schedule
 from tests.soak.health import Idle, Life, grown, leftovers, lives
+from tests.soak.made import Made, made_now
 from tests.soak.pace import Pace
-from tests.soak.recovery import recoveries, unexplained
+from tests.soak.program import ROOT
+from tests.soak.recovery import Struck, recoveries, unexplained
 from tests.soak.report import Limit, Report
 from tests.soak.site import Site, open_site
 from tests.soak.tenant import TENANTS, Account
@@ -48,9 +51,10 @@ async def soak(pace: Pace, seed: int, folder: Path, faults: list[Fault] | None =
     """
     if faults is None:
         faults = schedule(pace, random.Random(-seed))  # noqa: S311
+    made = made_now(ROOT)
     async with open_site(folder, pace) as site:
         seen = await _lived(site, pace, seed, faults)
-        return _report(site, pace, seed, seen)
+        return _report(site, made, pace, seed, seen)
 
 
 async def _lived(site: Site, pace: Pace, seed: int, faults: list[Fault]) -> Seen:
@@ -82,10 +86,11 @@ def _keep(site: Site, asked: list[Asked]) -> None:
     (site.folder / "seen.json").write_bytes(msgspec.json.encode(seen, enc_hook=str))
 
 
-def _report(site: Site, pace: Pace, seed: int, seen: Seen) -> Report:
+def _report(site: Site, made: Made, pace: Pace, seed: int, seen: Seen) -> Report:
     books, told = seen.books, seen.told
     limits = [_limit(site, seen, account) for account in seen.accounts]
     return Report(
+        made=made,
         minutes=round(pace.seconds / 60, 2),
         seed=seed,
         machine=f"{os.cpu_count()} CPU threads, Python {platform.python_version()}",
@@ -103,21 +108,21 @@ def _report(site: Site, pace: Pace, seed: int, seen: Seen) -> Report:
         lives=seen.lives,
         idle_before=seen.before,
         idle_after=seen.after,
-        findings=_findings(site, seen, limits),
+        findings=judged(seen, site.struck, limits),
     )
 
 
-def _findings(site: Site, seen: Seen, limits: list[Limit | None]) -> list[str]:
-    first = site.gateways[0].incarnation
+def judged(seen: Seen, struck: list[Struck], limits: Sequence[Limit | None] = ()) -> list[str]:
+    """What should not be so."""
     return [
         *seen.findings,
         *problems(seen.asked),
-        *unexplained(seen.asked, site.struck),
+        *unexplained(seen.asked, struck),
         *seen.books.findings(),
         *(f"{name} differs from its engine's count" for name in seen.told.differing),
         *([f"{seen.told.rejected_lines} lines were no record"] if seen.told.rejected_lines else []),
         *leftovers(seen.before, seen.after),
-        *(found for life in seen.lives if life.process == first for found in grown(life)),
+        *(found for life in seen.lives for found in grown(life)),
         *(
             f"{limit.tenant} was let in {limit.most} times in a minute, {limit.allowed} are allowed"
             for limit in limits

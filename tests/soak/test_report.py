@@ -1,13 +1,22 @@
 """What is judged besides the books, and the page that is kept."""
 
 import random
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from deployments.ledger.reconcile import Reconciliation
 from tests.soak.asking import BROKEN, COMPLETE, QUARANTINED, Asked
+from tests.soak.books import Books
 from tests.soak.fault import Kind
-from tests.soak.health import GROWTH_MIB, MIB, Idle, Sample, grown, leftovers, lives
+from tests.soak.health import GROWTH_MIB, MIB, Idle, Life, Sample, grown, leftovers, lives
+from tests.soak.made import Made, commit_of
 from tests.soak.program import ROOT
 from tests.soak.recovery import Struck, recoveries, unexplained
 from tests.soak.report import decode, page
+from tests.soak.soak import Seen, judged
 
 KILLED = Struck(Kind.REPLICA_KILLED, 0, 10.0, 12.0)
 REPLACED = Struck(Kind.GATEWAY_REPLACED, 1, 11.0, 13.0)
@@ -33,6 +42,21 @@ def test_memory_that_grows_is_found_and_a_peak_is_not() -> None:
         assert bool(grown(life)) is is_found
     assert GROWTH_MIB < 16
     assert lives(flat[:10], 120.0) == []
+
+
+@pytest.mark.parametrize("process", ["gateway-0.1", "gateway-2.3", "controller.4"])
+def test_the_memory_of_every_process_that_lived_long_is_judged(process: str) -> None:
+    flat = Life(process, 150.0, (90.0, 97.0, 98.0), (20, 20, 20), (10, 10, 10))
+    leak = replace(flat, rss_mib=(90.0, 97.0, 98.1))
+    assert judged(seen_of(flat), []) == []
+    assert judged(seen_of(flat, leak), []) == [f"{process} grew by 8.1 MiB, bound 8"]
+
+
+def seen_of(*found: Life) -> Seen:
+    """Nobody asked anything."""
+    idle = Idle("gateway-0", 10, 24, 0, 0, 0)
+    told = Reconciliation(0, 0, (), 0, (), 0, 0, 0, 0, 0)
+    return Seen([], [], Books([], [], [], 0, 0), list(found), idle, idle, told, [])
 
 
 def test_what_an_idle_gateway_keeps_is_found() -> None:
@@ -82,3 +106,32 @@ def test_a_question_of_the_corpus_is_rightly_in_quarantine_when_two_replicas_die
 def test_the_page_is_that_of_its_figures() -> None:
     kept = ROOT / "ops" / "soak.md"
     assert kept.read_text() == page(decode(kept.with_suffix(".json").read_bytes()))
+
+
+def test_the_page_tells_when_it_was_made_of_what_and_how_much_each_process_grew() -> None:
+    kept = decode((ROOT / "ops" / "soak.json").read_bytes())
+    life = Life("controller.4", 150.0, (120.0, 123.0, 125.5), (32, 32, 32), (15, 16, 15))
+    made = Made("2026-11-29", "abc1234, with changes")
+    shown = page(replace(kept, made=made, lives=[life]))
+    assert ", 2026-11-29, commit abc1234, with changes: **" in shown
+    assert "| controller.4 | 150 s | 120, 123, 125.5 | 5.5 |" in shown
+
+
+def test_a_tree_that_was_changed_is_not_taken_for_its_commit(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) == "unknown"
+    file = tmp_path / "file"
+    file.write_text("as it was")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    git(tmp_path, "tag", "--annotate", "v1", "--message", "a name is no hash")
+    short = git(tmp_path, "rev-parse", "--short", "HEAD")
+    assert commit_of(tmp_path) == short
+    file.write_text("as it is")
+    assert commit_of(tmp_path) == f"{short}, with changes"
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    made = subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, check=True)
+    return made.stdout.decode().strip()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -20,6 +21,9 @@ from deployments.ledger import ledger as module
 from deployments.ledger.errors import ActRefused, LedgerUnreachable, LedgerUnusable
 from deployments.ledger.ledger import Ledger
 from tests.deployments.ledger.records import NOON_S, count, lines, usage
+
+#: SQLite has its pages, 2 MiB, and the statements that it keeps.
+MOST_GROWTH_MIB = 7.0
 
 
 @pytest.fixture
@@ -281,3 +285,22 @@ def test_a_dsn_keeps_its_password_out_of_sight() -> None:
         "require",
     )
     assert "secret" not in repr(url)
+
+
+async def test_batches_of_many_sizes_leave_little_memory_behind(tmp_path: Path) -> None:
+    """Each is a statement of its own, of some thousand parameters."""
+    ledger, sizes = Ledger(tmp_path, lambda: NOON_S), range(300, 340)
+    await ledger.record_usage(lines(*(usage(f"first.{number}") for number in range(350))))
+    before = rss_mib()
+    for size in sizes:
+        batch = [f"{size}.{number}" for number in range(size)]
+        await ledger.record_usage(lines(*map(usage, batch)))
+        await ledger.record_counts(lines(*map(count, batch, range(size * 1_000, size * 1_001))))
+    grew_mib = rss_mib() - before
+    await ledger.close()
+    assert grew_mib < MOST_GROWTH_MIB
+
+
+def rss_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
