@@ -121,8 +121,12 @@ class Account:
         if self.requests.total >= requests and (standing := self.requests_standing()):
             return self._refuse(Limit.REQUESTS, standing.most, standing.reset_s)
         if self.tokens.total >= tokens and (standing := self.tokens_standing()):
-            return self._refuse(Limit.TOKENS, standing.most, standing.reset_s)
+            return self._refuse(Limit.TOKENS, standing.most, standing.reset_s, self._usual())
         return None
+
+    def _usual(self) -> float:
+        """Tokens that a request is taken to want: nobody has read the one that is refused."""
+        return max(1.0, self.tokens.total / max(1, self.requests.total))
 
     def _spent(self) -> Exceeded | None:
         """The limit of the month that is used up; no share of it helps."""
@@ -133,8 +137,10 @@ class Account:
             return Exceeded(Limit.BUDGET, nanos, 0.0, self.is_tenants)
         return None
 
-    def _refuse(self, limit: Limit, most: int, retry_after_s: float) -> Exceeded:
-        self._refused.charge(self._now_s(), 1.0 / most)
+    def _refuse(
+        self, limit: Limit, most: int, retry_after_s: float, amount: float = 1.0
+    ) -> Exceeded:
+        self._refused.charge(self._now_s(), amount / most)
         return Exceeded(limit, most, retry_after_s, self.is_tenants)
 
     def enter(self, tokens: int) -> int:

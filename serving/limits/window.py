@@ -6,8 +6,9 @@ Rules
 2. What is charged beyond what is allowed (the last request that was let in, a stream that runs on)
    is owed: it moves into the window as room comes, and nothing is let in before. So the average
    over a long time is what is allowed, whatever one minute held.
-3. A refund cancels what is owed first, then the second in which it was charged; what has left the
-   window by then is past.
+3. A refund is taken from the second in which it was charged and those after it, oldest first, and
+   from what is owed last: what others were charged later must not count as used earlier. What has
+   left the window by then is past, unless a part of it is still owed.
 """
 
 from math import inf
@@ -19,13 +20,16 @@ _SLOTS = WINDOW_S + 1
 class Window:
     """Amounts are requests, tokens, or shares of a limit; `most` is what a minute may hold now."""
 
-    __slots__ = ("_charged", "_second", "_slots", "owed", "used")
+    __slots__ = ("_charged", "_owing", "_second", "_slots", "owed", "used")
 
     def __init__(self) -> None:
         self._slots: list[float] = [0] * _SLOTS
         self._second = 0
         #: The newest second with a charge.
         self._charged = 0
+        #: Since this second nothing was charged but what is owed: while anything is, nobody is let
+        #: in. Where others were charged in the same second it is the one after.
+        self._owing = 0
         #: As of the last call that was told the time.
         self.used: float = 0
         self.owed: float = 0
@@ -47,19 +51,27 @@ class Window:
 
     def charge(self, now_s: float, amount: float, most: float = inf) -> int:
         """Returns the second it was charged in, for a refund."""
-        self.owed += amount
         self.roll(now_s, most)
+        if not self.owed:
+            self._owing = self._second + bool(self._slots[self._second % _SLOTS])
+        self.owed += amount
+        if self.owed:
+            self._pay(most)
         return self._second
 
     def refund(self, second: int, amount: float) -> None:
-        owed = min(self.owed, amount)
-        self.owed -= owed
-        if second < self._second - WINDOW_S:
+        oldest = self._second - WINDOW_S
+        if second < oldest and not (self.owed and second >= self._owing):
             return
-        place = second % _SLOTS
-        given = min(self._slots[place], amount - owed)
-        self._slots[place] -= given
-        self.used -= given
+        left = amount
+        for each in range(max(second, oldest), self._second + 1):
+            given = min(self._slots[each % _SLOTS], left)
+            self._slots[each % _SLOTS] -= given
+            self.used -= given
+            left -= given
+            if not left:
+                return
+        self.owed -= min(self.owed, left)
 
     def room_in_s(self, now_s: float, most: float) -> float:
         """Until less than `most` is used and owed; `WINDOW_S` where that is not to be seen."""

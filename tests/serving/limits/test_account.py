@@ -117,7 +117,14 @@ def test_the_controller_hears_what_is_held_and_what_would_be_used() -> None:
     use = found.use("k")
     assert (use.held, use.wanted, use.requests, use.tokens) == (0.25, 0.4, 1, 400)
     assert found.exceeded() is not None
-    assert found.use("k").wanted == pytest.approx(0.401)
+    # One more of those 400 tokens, which are more of its limit than one of 8 requests.
+    assert found.use("k").wanted == pytest.approx(0.8)
+
+
+def test_where_nothing_was_let_in_a_refused_request_is_taken_to_want_a_token() -> None:
+    found, _ = account(0.0, tokens_per_minute=1_000)
+    assert found.exceeded() is not None
+    assert found.use("k").wanted == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, MOST + 1])

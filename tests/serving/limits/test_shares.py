@@ -17,10 +17,22 @@ from serving.limits.terms import Limits
 from serving.limits.window import WINDOW_S
 from serving.snapshot import KeyRecord
 from tests.serving.limits.clock import Clock
-from tests.serving.limits.site import Site
+from tests.serving.limits.site import AT_ONCE, Job, Site
 
 LIMIT = 40
+TOKENS = 4_000
 PLACES = st.integers(0, 3)
+LASTS_S = st.one_of(st.just(0.1), st.floats(0.1, WINDOW_S))
+JOBS = st.builds(
+    lambda prompt, answer, read, made, lasts_s: Job(
+        prompt, answer, int(prompt * read), int(answer * made), lasts_s
+    ),
+    st.integers(0, 2_000),
+    st.integers(0, 1_024),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 2 * WINDOW_S),
+)
 
 
 class Gateways(RuleBasedStateMachine):
@@ -28,9 +40,11 @@ class Gateways(RuleBasedStateMachine):
     join, leave and die, and the Controller restarts.
     """
 
+    limits = Limits(requests_per_minute=LIMIT, concurrent=LIMIT)
+
     def __init__(self) -> None:
         super().__init__()
-        self.site = Site(4, Limits(requests_per_minute=LIMIT, concurrent=LIMIT))
+        self.site = Site(4, self.limits)
         self.late: list[ShareReport] = []
         self.died_s = 0.0
 
@@ -38,14 +52,15 @@ class Gateways(RuleBasedStateMachine):
         names = list(self.site.gates)
         return names[place % len(names)]
 
-    @rule(place=PLACES, requests=st.integers(1, 60))
-    def ask(self, place: int, requests: int) -> None:
+    @rule(place=PLACES, requests=st.integers(1, 60), job=st.just(AT_ONCE))
+    def ask(self, place: int, requests: int, job: Job) -> None:
         for _ in range(requests):
-            self.site.ask(self.name(place))
+            self.site.ask(self.name(place), job)
 
     @rule(seconds=st.one_of(st.floats(0, 2), st.floats(50, 70), st.just(LEASE_S)))
     def wait(self, seconds: float) -> None:
         self.site.clock.pass_(seconds)
+        self.site.work()
 
     @rule(rounds=st.integers(1, 4))
     def poll_all(self, rounds: int) -> None:
@@ -83,6 +98,7 @@ class Gateways(RuleBasedStateMachine):
     @rule(place=PLACES)
     def leave(self, place: int) -> None:
         name = self.name(place)
+        self.site.cut(name)
         last = self.site.gates.pop(name).report(name, is_leaving=True)
         self.site.lender.lend(last, self.site.clock())
         self.died_s = self.site.clock()
@@ -90,13 +106,16 @@ class Gateways(RuleBasedStateMachine):
     @precondition(lambda self: len(self.site.gates) > 1)
     @rule(place=PLACES)
     def die(self, place: int) -> None:
-        del self.site.gates[self.name(place)]
+        name = self.name(place)
+        self.site.cut(name)
+        del self.site.gates[name]
         self.died_s = self.site.clock()
 
     @rule(away_s=st.floats(0, 30))
     def restart_the_controller(self, away_s: float) -> None:
         lent = self.site.lender.lent(self.site.clock())
         self.site.clock.pass_(away_s)
+        self.site.work()
         kept = (replace(each, left_s=each.left_s - away_s) for each in lent)
         self.site.lender = Lender(self.site.clock(), kept)
 
@@ -113,13 +132,58 @@ class Gateways(RuleBasedStateMachine):
         assert sum(map(self.site.held, self.site.gates)) <= 1 + 1e-9
 
     @invariant()
-    def no_minute_holds_more_than_the_limit_and_one_request_a_gateway(self) -> None:
+    def what_is_used_is_within_the_limit(self) -> None:
+        """And one request a gateway."""
         minute = self.site.last_minute()
-        assert len(minute) <= LIMIT + len(set(minute))
+        assert len(minute) <= LIMIT + len({each.name for each in minute})
 
 
 Gateways.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestGateways = Gateways.TestCase
+
+
+class GatewaysOfTokens(Gateways):
+    """Requests that reserve more than they use, and of which some are longer than a minute."""
+
+    limits = Limits(tokens_per_minute=TOKENS)
+
+    @rule(place=PLACES, requests=st.integers(1, 20), job=JOBS)
+    def ask(self, place: int, requests: int, job: Job) -> None:
+        super().ask(place, requests, job)
+
+    @invariant()
+    def what_is_used_is_within_the_limit(self) -> None:
+        """Without the largest request of each gateway."""
+        minute = self.site.last_minute()
+        largest: dict[str, int] = {}
+        for each in minute:
+            largest[each.name] = max(largest.get(each.name, 0), each.tokens)
+        assert sum(each.tokens for each in minute) - sum(largest.values()) < TOKENS
+
+
+GatewaysOfTokens.TestCase.settings = settings(
+    max_examples=50, stateful_step_count=40, deadline=None
+)
+TestGatewaysOfTokens = GatewaysOfTokens.TestCase
+
+
+class GatewaysOfWhatRuns(Gateways):
+    limits = Limits(concurrent=LIMIT)
+
+    @rule(place=PLACES, requests=st.integers(1, 60), job=st.builds(Job, lasts_s=LASTS_S))
+    def ask(self, place: int, requests: int, job: Job) -> None:
+        super().ask(place, requests, job)
+
+    @invariant()
+    def what_is_used_is_within_the_limit(self) -> None:
+        running = self.site.running
+        assert len(running) < LIMIT + max(1, len({each.name for each in running}))
+
+
+GatewaysOfWhatRuns.TestCase.settings = settings(
+    max_examples=50, stateful_step_count=40, deadline=None
+)
+TestGatewaysOfWhatRuns = GatewaysOfWhatRuns.TestCase
 
 
 def busiest_minute(site: Site) -> int:

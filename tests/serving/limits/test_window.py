@@ -1,7 +1,9 @@
 """No minute, wherever it begins, holds more than it may; what was owed is paid later."""
 
+from dataclasses import dataclass
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serving.limits.window import WINDOW_S, Window
@@ -45,6 +47,44 @@ def test_over_a_long_time_the_average_is_what_is_allowed(asks: list[tuple[float,
         assert before_last <= MOST * (minutes + 1)
 
 
+#: Seconds that pass, what is reserved, how much of it is used in the end, and after how long.
+HOLDS = st.lists(
+    st.tuples(st.floats(0, 30), st.integers(1, 30), st.floats(0, 1), st.floats(0, 150)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@dataclass
+class Held:
+    at_s: float
+    second: int
+    amount: int
+    used: int
+    ends_s: float
+
+
+@given(HOLDS)
+@example([(0, 19, 0.0, 30), (29, 21, 1.0, 59), (32, 20, 1.0, 0), (0, 20, 1.0, 0)])
+def test_nothing_is_let_in_while_a_minute_holds_what_is_allowed_whatever_is_given_back(
+    asks: list[tuple[float, int, float, float]],
+) -> None:
+    """A minute holds what is reserved by who has not ended, and what was used by who has."""
+    window, now_s, held = Window(), 1_000.0, list[Held]()
+    for passed_s, amount, part, lasts_s in asks:
+        now_s += passed_s
+        for each in sorted(held, key=lambda one: one.ends_s):
+            if each.ends_s <= now_s and each.amount > each.used:
+                window.roll(each.ends_s, MOST)
+                window.refund(each.second, each.amount - each.used)
+                each.amount = each.used
+        window.roll(now_s, MOST)
+        if window.total < MOST:
+            assert sum(each.amount for each in held if now_s - WINDOW_S < each.at_s) < MOST
+            second = window.charge(now_s, amount, MOST)
+            held.append(Held(now_s, second, amount, int(amount * part), now_s + lasts_s))
+
+
 @given(ASKS)
 def test_room_comes_when_it_was_said_and_not_before(asks: list[tuple[float, int]]) -> None:
     window, now_s = Window(), 1_000.0
@@ -73,15 +113,38 @@ def test_what_is_owed_is_paid_as_room_comes() -> None:
     assert window.total == 0
 
 
-def test_a_refund_goes_to_what_is_owed_then_to_its_second_and_never_to_the_past() -> None:
+def test_a_refund_is_of_its_second_then_of_what_is_owed_and_never_of_the_past() -> None:
     window = Window()
     second = window.charge(100.0, 12, 10)
     window.refund(second, 5)
+    assert (window.used, window.owed) == (5, 2)
+    window.roll(100.0, 10)
     assert (window.used, window.owed) == (7, 0)
     window.charge(130.0, 4)
     window.roll(165.0)
     window.refund(second, 7)
     assert window.used == 4
+
+
+def test_all_comes_back_of_a_reservation_that_was_paid_as_the_share_grew() -> None:
+    window = Window()
+    second = window.charge(100.0, 12, 5)
+    window.roll(110.0, 12)
+    assert (window.used, window.owed) == (12, 0)
+    window.refund(second, 10)
+    assert window.total == 2
+
+
+def test_what_is_owed_for_over_a_minute_comes_back_to_who_owes_it_and_to_nobody_else() -> None:
+    window = Window()
+    earlier = window.charge(100.0, 9, 10)
+    later = window.charge(101.0, 30, 10)
+    window.roll(170.0, 10)
+    assert (window.used, window.owed) == (10, 19)
+    window.refund(earlier, 9)
+    assert window.total == 29
+    window.refund(later, 28)
+    assert window.total == 1
 
 
 def test_an_empty_window_says_so() -> None:
