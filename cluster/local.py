@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cluster.errors import PortInUse, PrerequisiteMissing
+from cluster.inherited import without_secrets
 from cluster.label import ADDRESS_LABEL
 from cluster.ray_session import POLL_S, RaySession
-from cluster.ray_start import without_secrets
 
 LOOPBACK = "127.0.0.1"
 #: Ray takes 127.0.0.1 for "find my address" and then listens on the network; its neighbour it takes

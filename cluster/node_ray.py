@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from cluster.errors import PrerequisiteMissing, RayFailed
+from cluster.inherited import without_secrets
 from cluster.inventory import Inventory, Machine, Node
 from cluster.ray_session import CLIENT, NODES, RaySession
 from cluster.ray_start import (
@@ -29,7 +30,6 @@ from cluster.ray_start import (
     ray_environment,
     start_command,
     start_environment,
-    without_secrets,
 )
 
 #: `ray start --block` says so when this machine has joined.

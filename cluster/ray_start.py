@@ -6,9 +6,7 @@ Rules
    workers get it from there, on every node its own.
 2. Token authentication is on, always. The dashboard, which runs jobs, listens on loopback.
 3. Ports that others must know are fixed; the rest are Ray's and the system's choice.
-4. What whoever starts Ray has in his own environment for commands of his goes no further: a model's
-   code would read it.
-5. A machine offers what the inventory says, not what Ray detects: a head that is a machine of its
+4. A machine offers what the inventory says, not what Ray detects: a head that is a machine of its
    own offers no accelerators.
 """
 
@@ -32,8 +30,6 @@ STATE = "gcs"
 #: Kinds that come with InfiniBand on a 1-Click Cluster, where `mlx5_0` is no rail.
 FABRIC_KINDS = ("h100-sxm-80gb", "h200-141gb", "b200-180gb")
 RAILS = "^mlx5_0"
-#: For downloads, an inventory and requests, which are the operator's own.
-OPERATORS_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "LAMBDA_API_KEY", "OPENAI_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +42,6 @@ class Place:
     home: str
     #: That carries the machine's address.
     interface: str
-
-
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of an environment, what all that Ray starts may inherit."""
-    return {name: value for name, value in environment.items() if name not in OPERATORS_SECRETS}
 
 
 def ray_environment(inventory: Inventory, home: str) -> dict[str, str]:

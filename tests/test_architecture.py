@@ -62,6 +62,7 @@ PURE = (
     "cluster/fitting",
     "cluster/draft.py",
     "cluster/head_recovery.py",
+    "cluster/inherited.py",
     "cluster/inventory.py",
     "cluster/inventory_rules.py",
     "cluster/lambda_instances.py",

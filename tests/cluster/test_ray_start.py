@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from cluster.inherited import OPERATORS_SECRETS, without_secrets
 from cluster.inventory import Accelerators, Inventory, Machine, Node, Storage
 from cluster.lambda_cloud import KEY_VARIABLE
 from cluster.ray_start import (
-    OPERATORS_SECRETS,
     Place,
     machine_at,
     ray_environment,
     start_command,
     start_environment,
-    without_secrets,
 )
 
 PLACE = Place(ray="/venv/bin/ray", home="/home/ubuntu/.flotilla", interface="eno1")
