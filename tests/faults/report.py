@@ -13,9 +13,10 @@ _HEAD = """\
 
 Made by `python -m tests.faults` from the tests that it ran; change the tests, not this page. Every
 fault is a real one on real sockets: a real gateway, and what the table says behind it: engines that
-follow a script, or Ray with real engines. After each of them: every answer was complete, a stream
-with an error event at its end and no `[DONE]`, or an error in OpenAI's envelope; each accepted
-request left exactly one usage record; nothing was left in flight at gateway or engines, and no
+follow a script, or Ray with real engines. After each of them that requests met: every answer was
+complete, a stream with an error event at its end and no `[DONE]`, or an error in OpenAI's envelope;
+each accepted request left exactly one usage record, with the tokens that its engine counted or,
+marked as an estimate, no more; nothing was left in flight or reserved at gateway or engines, and no
 task, descriptor, process or placement group; and the next plain request was answered. "Recovery" is
 the time from the fault to that answer, from the end of the fault where nothing could be served
 meanwhile; with real engines it is the time until everything that was hit is whole again, the start

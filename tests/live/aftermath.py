@@ -125,10 +125,7 @@ class Fault:
         now, before = reconciliation(self.fleet), self._before
         assert set(now.differing) <= set(before.differing)
         assert now.rejected_lines == before.rejected_lines
-        lost = set(now.unrecorded) - set(before.unrecorded)
-        if self.is_of_a_gateway:
-            return len(lost) <= self.kinds[BROKEN] or None
-        return not lost or None
+        return set(now.unrecorded) <= set(before.unrecorded) or None
 
 
 def whole(fleet: LiveFleet) -> list[dict[str, Any]] | None:
