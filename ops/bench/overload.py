@@ -145,8 +145,8 @@ def row(factor: int, answers: Sequence[Answer], seconds: float) -> tuple[str, ..
         f"{len(admitted) / seconds:.0f}",
         f"{percentile(admitted, 0.5) * 1_000:.0f}",
         f"{percentile(admitted, 0.99) * 1_000:.0f}",
-        f"{percentile(refused, 0.5) * 1_000:.1f}",
-        f"{percentile(refused, 0.99) * 1_000:.1f}",
+        f"{percentile(refused, 0.5) * 1_000:.1f}" if refused else "-",
+        f"{percentile(refused, 0.99) * 1_000:.1f}" if refused else "-",
         str(others),
     )
 

@@ -51,7 +51,7 @@ class _Event(msgspec.Struct):
 
 
 _usage_event = msgspec.json.Decoder(_UsageEvent)
-_event = msgspec.json.Decoder(_Event)
+_decode_event = msgspec.json.Decoder(_Event).decode
 
 
 class Garbled(Exception):
@@ -90,7 +90,7 @@ class EventFilter:
             and not self._tail
             and not self.is_over
         ):  # one token's event, which is what nearly every read brings
-            _require_object(data)
+            _require_json(data)
             self.events += 1
             return self._our_opening + data[self._opening_bytes :]
         return self._feed(data)
@@ -113,7 +113,9 @@ class EventFilter:
             self.is_done = self.is_over = True
             data = data[: data.find(DONE)]
         for event in data.split(_END)[:-1]:
-            _require_object(event)
+            if not event.startswith(_DATA):
+                raise Garbled
+            _require_json(event)
         if _NO_CHOICES in data:
             data = self._metered(data)
         self.events += data.count(_CHOICE)
@@ -162,13 +164,11 @@ class EventFilter:
         return data if self._keep_usage else data[:start] + data[end:]
 
 
-def _require_object(event: bytes) -> None:
-    """Raises Garbled. What the decoder skips it does not hold against UTF-8."""
+def _require_json(event: bytes) -> None:
+    """An object, in UTF-8: what the decoder skips it does not hold against that. Raises Garbled."""
     try:
-        _event.decode(event[len(_DATA) :])
+        _decode_event(event[6:])
         if not event.isascii():
             event.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Garbled from error
-    if not event.startswith(_DATA):
-        raise Garbled
