@@ -131,9 +131,8 @@ class NodeRay:
 
     def environment(self) -> dict[str, str]:
         """The same, whoever starts it."""
-        kept = without_secrets(os.environ)
-        for name in NOT_INHERITED:
-            kept.pop(name, None)
+        own = without_secrets(os.environ)
+        kept = {name: value for name, value in own.items() if name not in NOT_INHERITED}
         return {**kept, **start_environment(self.inventory, self.machine, self.place)}
 
     def _details(self) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from deployments.errors import ServeUnreachable
 from deployments.facts import facts_of
 from deployments.fleet import Fleet
 from deployments.inventory_file import load_inventory
-from deployments.need import Facts
-from deployments.plan import Conditions, Plan, plan
+from deployments.plan import Plan, plan
 from deployments.render import render
 from deployments.running import Running, running_of
 from deployments.serve_control import Application, ServeControl
@@ -91,29 +90,22 @@ def capacity(inventory: Inventory) -> dict[str, float]:
 class Proposal:
     """What would be done to make a fleet run, and all that this was made from."""
 
-    fleet: Fleet
-    inventory: Inventory
-    facts: Mapping[str, Facts]
+    situation: Situation
     #: What Serve said.
     applications: Mapping[str, Application]
-    cordon: Cordon
     plan: Plan
     #: What Serve is to be told.
     desired: Config
 
     @property
-    def running(self) -> Mapping[str, Running]:
-        return running_of(configs_of(self.applications))
-
-    @property
-    def situation(self) -> Situation:
-        return Situation(self.fleet, self.inventory, self.facts, self.running, self.cordon)
+    def capacity(self) -> dict[str, float]:
+        return capacity(self.situation.inventory)
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing to do."""
         configs, failed = configs_of(self.applications), given_up(self.applications)
-        return not steps(configs, self.desired, failed, capacity(self.inventory))
+        return not steps(configs, self.desired, failed, self.capacity)
 
     @property
     def seal(self) -> str:
@@ -131,10 +123,10 @@ async def propose(
     cordon = await cordon_now(applications, inventory, folder)
     facts = await asyncio.to_thread(facts_of, fleet, inventory)
     running = running_of(configs_of(applications))
-    conditions = Conditions(cordon=cordon)
-    made = await asyncio.to_thread(plan, fleet, inventory, facts, running, conditions)
+    situation = Situation(fleet, inventory, facts, running, cordon)
+    made = await asyncio.to_thread(situation.plan)
     desired = render(fleet, made.addresses(), inventory)
-    return Proposal(fleet, inventory, facts, applications, cordon, made, desired)
+    return Proposal(situation, applications, made, desired)
 
 
 async def carry_out(
@@ -145,7 +137,7 @@ async def carry_out(
 ) -> list[Step]:
     """Does what was proposed. Raises FleetBlocked, StepFailed, ServeError."""
     proposal.plan.require_whole()
-    rooms = capacity(proposal.inventory)
+    rooms = proposal.capacity
     return await apply(control, proposal.desired, report, capacity=rooms, patience=patience)
 
 

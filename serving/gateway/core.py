@@ -34,7 +34,6 @@ from serving.gateway.meter import Meters
 from serving.gateway.outbox import Outbox
 from serving.gateway.own_usage import own_usage
 from serving.gateway.parser import Head
-from serving.gateway.place import tenant_of
 from serving.gateway.queue import Queue
 from serving.gateway.refusal import full, overloaded, quarantined
 from serving.gateway.route import Kind, model_name
@@ -273,8 +272,7 @@ class GatewayCore:
 
     def _check_room(self, head: Head, checked: Checked, model: Model) -> None:
         line = self.lines.of(model.replica_set)
-        tenant = tenant_of(head.key)
-        if line is not None and not line.has_room(tenant, checked.body_bytes):
+        if line is not None and not line.has_room(head.holder, checked.body_bytes):
             self.meters.of(model.replica_set).turned_away()
             raise self.busy()
 

@@ -57,7 +57,6 @@ class Exchange:
         "_wire",
         "body",
         "head",
-        "holder",
         "id",
         "is_started",
         "job",
@@ -79,8 +78,6 @@ class Exchange:
         key = message.head.key
         self.key_id = "" if key is None else key.id
         self.tenant = "" if key is None else key.tenant
-        #: Whose prompt it is; empty where nobody needs a key.
-        self.holder = "" if key is None else key.holder
         self.job: Job | None = None
         self.is_started = False
         #: Of the answer; 0 before, and when the client left before there was one.
@@ -90,6 +87,10 @@ class Exchange:
         #: None where nothing is traced.
         self.trace: Trace | None = None
         self._is_chunked = False
+
+    @property
+    def holder(self) -> str:
+        return self.head.holder
 
     @property
     def session(self) -> bytes | None:

@@ -50,6 +50,11 @@ class Head:
     #: Where the key, its tenant or both are limited.
     accounts: tuple[Account, ...] = ()
 
+    @property
+    def holder(self) -> str:
+        """Whose request it is; empty where nobody needs a key."""
+        return "" if self.key is None else self.key.holder
+
 
 @dataclass(slots=True)
 class Message:

@@ -33,10 +33,6 @@ class Place(msgspec.Struct, frozen=True):
 _ANYWHERE = Place()
 
 
-def tenant_of(key: KeyRecord | None) -> str:
-    return "" if key is None else key.holder
-
-
 def place_at_once(
     core: "GatewayCore", bill: Bill, ask: Ask, *, has_waited: bool = False
 ) -> Place | None:
@@ -76,7 +72,7 @@ def _claim(bill: Bill, ask: Ask, typical_tokens: float, *, has_waited: bool) -> 
     usual = min(Priority.STANDARD, key.priority)
     most = ask.most_output_tokens
     return Claim(
-        tenant=tenant_of(key),
+        tenant=key.holder,
         weight=key.weight,
         priority=usual if claimed is None else claimed,
         prompt_tokens=ask.prompt_tokens,
