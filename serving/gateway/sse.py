@@ -112,10 +112,7 @@ class EventFilter:
         if DONE in data:
             self.is_done = self.is_over = True
             data = data[: data.find(DONE)]
-        for event in data.split(_END)[:-1]:
-            if not event.startswith(_DATA):
-                raise Garbled
-            _require_json(event)
+        _require_events(data)
         if _NO_CHOICES in data:
             data = self._metered(data)
         self.events += data.count(_CHOICE)
@@ -162,6 +159,17 @@ class EventFilter:
         except msgspec.MsgspecError as error:
             raise Garbled from error
         return data if self._keep_usage else data[:start] + data[end:]
+
+
+def _require_events(data: bytes) -> None:
+    """Whole ones, with nothing behind them. Raises Garbled."""
+    *events, rest = data.split(_END)
+    for event in events:
+        if not event.startswith(_DATA):
+            raise Garbled
+        _require_json(event)
+    if rest:
+        raise Garbled
 
 
 def _require_json(event: bytes) -> None:

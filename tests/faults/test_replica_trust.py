@@ -156,8 +156,12 @@ async def test_17_a_broken_stream_is_502_before_the_first_event(
         b"data: []\n\n",
         b"data: \n\n",
         b"\n\n",
+        b'data: {"id":"x","choices":[',
     ],
-    ids=["cut off", "NaN", "half a character", "no event", "no data", "a list", "empty", "blank"],
+    ids=[
+        *("cut off", "NaN", "half a character", "no event", "no data", "a list", "empty", "blank"),
+        "without an end",
+    ],
 )
 async def test_17_garbage_in_a_stream_is_never_passed_on(faulty: Faulty, garbage: bytes) -> None:
     async def slips(call: Call) -> None:
